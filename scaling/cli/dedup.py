@@ -147,7 +147,8 @@ def _sentences(checked: Checked, output: Path) -> Iterator[str]:
         none = ": nothing would be left" if not left else ""
         yield f"{output} lists {_count(images - left, 'image')} of the {images:,} in {named[place]}{none}"
     if checked.left:
-        yield f"to leave them out, write `exclude: {output}` into `dataset:`"
+        sets = " and of ".join(dict.fromkeys(named[place].data for place in checked.left))
+        yield f"to leave them out, write `exclude: {output}` into the `dataset:` of {sets}"
     else:
         yield f"{output} lists no image; `exclude: {output}` in `dataset:` says that it was looked for"
 

@@ -120,7 +120,7 @@ def test_a_files_data_sets_are_compared_as_its_training_needs(study):
     assert "photos train against flowers validation (8 × 4 images): 1 pair (1 perceptual)" in output
     assert "flowers train against flowers validation (6 × 4 images): 0 pairs" in output
     assert "lists 3 images of the 8 in photos train" in output
-    assert f"write `exclude: {study / 'list.parquet'}` into `dataset:`" in output
+    assert f"write `exclude: {study / 'list.parquet'}` into the `dataset:` of photos" in output
     listed = ExclusionList.read(study / "list.parquet")
     assert listed.checked(*(of for of in listed.names if of in listed.images))  # as `submit` asks
     assert {row.partner for row in listed.rows} == {"val/ant/mirrored.jpg", "val/bee/same.webp", "val/bee/taken.jpg"}
