@@ -11,17 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from trainer.duplicates.feature_index import FeatureIndex
 from trainer.duplicates.hash_index import HashIndex
 from trainer.duplicates.hashing import LEAST_DETAIL
+from trainer.duplicates.nearest import Nearest, Pairs
 from trainer.duplicates.prints import Prints
 from trainer.duplicates.vectors import Vectors
 
-__all__ = ["BLOCK", "MOST", "RADIUS_BITS", "Candidates", "Exact", "by_features", "by_hashes", "exact"]
+__all__ = ["BLOCK", "MOST", "RADIUS_BITS", "Exact", "by_features", "by_hashes", "exact"]
 
 MOST = 32
 """Candidates of an image that are compared with it, the nearest ones."""
@@ -29,19 +29,9 @@ RADIUS_BITS = 40
 """Bits in which hashes of candidates differ at most; of 256, strangers differ in about 128."""
 BLOCK = 2**18
 """Images that are indexed at once: some 300 MB."""
-_QUERIES = 2**14
-_KEPT = 2**22
-"""Candidates that are held before those beyond `MOST` are dropped."""
+_QUERIES = 2**16
 
 Told = Callable[[int], None]
-
-
-class Candidates(NamedTuple):
-    """Holds pairs: numbers of images [n] int64 of a question and of an indexed image, and how far apart [n] float32, in the rule's own unit."""
-
-    question: np.ndarray
-    other: np.ndarray
-    away: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -73,16 +63,15 @@ def exact(prints: Prints, others: Prints | None) -> Exact:
     return Exact(pairs[pairs[:, 1] >= 0], copies, firsts, np.unique(first[: len(other_numbers)]))
 
 
-def by_hashes(prints: Prints, others: Prints | None, joined: Exact, on_done: Told = lambda images: None) -> Candidates:
+def by_hashes(prints: Prints, others: Prints | None, joined: Exact, on_done: Told = lambda images: None) -> Pairs:
     """Find pairs whose hashes differ in at most `RADIUS_BITS`, in any orientation. Away: bits. on_done: told of images of the second split × blocks."""
-    kept = _Nearest()
+    kept = Nearest(MOST)
     for numbers, hashes in _blocks(_hashed(others or prints, joined.other_firsts), BLOCK):
         index = HashIndex(hashes.reshape(-1, hashes.shape[-1]))
         for asked, questions in _blocks(_hashed(prints, joined.firsts), _QUERIES):
-            found = index.search(questions[:, 0], RADIUS_BITS)
-            question, other = asked[found.query], numbers[found.indexed // 8]
-            earlier = other < question if others is None else np.ones(len(other), bool)
-            kept.add(question[earlier], other[earlier], found.bits[earlier])
+            earlier = None if others is not None else 8 * np.searchsorted(numbers, asked)
+            found = index.search(questions[:, 0], RADIUS_BITS, below=earlier, most=8 * MOST)
+            kept.add(asked[found.question], numbers[found.other // 8], found.away)
             on_done(len(asked))
     return kept.result()
 
@@ -96,12 +85,12 @@ def by_features(
     neighbours: int,
     least_similarity: float,
     on_done: Told = lambda images: None,
-) -> Candidates:
+) -> Pairs:
     """Find the nearest `neighbours` of each image in each of 8 orientations. Away: 1 − cosine.
 
     vectors: of the images as they are, [n, 1, d] a shard. others: in 8 orientations, [n, 8, d].
     """
-    kept = _Nearest()
+    kept = Nearest(MOST)
     for orientation in range(8):
         for numbers, indexed in _blocks(_featured(others, joined.other_firsts, orientation), BLOCK):
             index = FeatureIndex(indexed)
@@ -115,42 +104,6 @@ def by_features(
                 kept.add(question[differ], other[differ], 1 - cosines[row, column][differ])
                 on_done(len(asked))
     return kept.result()
-
-
-class _Nearest:
-    """Keeps each pair once, and of each question the `MOST` nearest."""
-
-    def __init__(self) -> None:
-        self._parts: list[Candidates] = []
-        self._held = 0
-
-    def add(self, question: np.ndarray, other: np.ndarray, away: np.ndarray) -> None:
-        if not len(question):
-            return
-        self._parts.append(Candidates(question.astype(np.int64), other.astype(np.int64), away.astype(np.float32)))
-        self._held += len(question)
-        if self._held > _KEPT:
-            kept = self.result()
-            self._parts, self._held = (
-                [kept],
-                0,
-            )  # what is left may be as many: it is not looked at again before so many more have come
-
-    def result(self) -> Candidates:
-        """Return what is kept, by question, the nearest first."""
-        if not self._parts:
-            empty = np.empty(0, np.int64)
-            return Candidates(empty, empty, np.empty(0, np.float32))
-        question, other, away = (np.concatenate(columns) for columns in zip(*self._parts, strict=True))
-        order = np.lexsort((away, other, question))
-        question, other, away = question[order], other[order], away[order]
-        new = np.ones(len(question), bool)
-        new[1:] = (question[1:] != question[:-1]) | (other[1:] != other[:-1])
-        question, other, away = question[new], other[new], away[new]
-        order = np.lexsort((other, away, question))
-        question, other, away = question[order], other[order], away[order]
-        near = np.arange(len(question)) - np.searchsorted(question, question) < MOST
-        return Candidates(question[near], other[near], away[near])
 
 
 def _first_of_each(numbers: np.ndarray, digests: np.ndarray, of: int | None = None) -> np.ndarray:

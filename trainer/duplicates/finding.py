@@ -14,8 +14,9 @@ import numpy as np
 
 from scaling.extras import needed_for
 from trainer.duplicates import candidates
-from trainer.duplicates.candidates import Candidates, Exact
+from trainer.duplicates.candidates import Exact
 from trainer.duplicates.deciding import decided
+from trainer.duplicates.nearest import Pairs
 from trainer.duplicates.orientation import ORIENTATIONS
 from trainer.duplicates.prints import Prints, prints
 from trainer.duplicates.splits import Split
@@ -115,7 +116,7 @@ def find(
     others = None if b is None else printed_other
     joined = candidates.exact(printed, others)
 
-    proposed: list[tuple[Rule, Candidates]] = []
+    proposed: list[tuple[Rule, Pairs]] = []
     blocks = max(1, math.ceil(len(joined.other_firsts) / candidates.BLOCK))
     counting = _counting("looking up hashes", blocks * len(joined.firsts), told)
     proposed.append(("perceptual", candidates.by_hashes(printed, others, joined, counting)))
@@ -154,7 +155,7 @@ def find(
     return Found(a, other, tuple(sorted(found)), _named(a, printed), _named(other, printed_other), len(a), len(other))
 
 
-def _united(proposed: list[tuple[Rule, Candidates]], joined: Exact) -> tuple[np.ndarray, list[Rule]]:
+def _united(proposed: list[tuple[Rule, Pairs]], joined: Exact) -> tuple[np.ndarray, list[Rule]]:
     """Return each pair (question, other) once [n, 2], sorted, and the rule that proposed it first. Equal pixels need no comparison."""
     pairs = np.concatenate([np.stack([found.question, found.other], axis=1) for _, found in proposed])
     number = np.concatenate([np.full(len(found.question), place) for place, (_, found) in enumerate(proposed)])

@@ -10,6 +10,7 @@ Pairs beyond the guaranteed radius are found too, where chance brings one of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, pairwise
@@ -17,7 +18,9 @@ from math import comb
 
 import numpy as np
 
-__all__ = ["GUARANTEED", "HashIndex", "Matches"]
+from trainer.duplicates.nearest import Pairs
+
+__all__ = ["GUARANTEED", "HashIndex"]
 
 GUARANTEED = 31
 """Bits. All pairs that differ in at most so many are found: the distance up to which PDQ's authors speak of a match."""
@@ -26,17 +29,10 @@ _PROBE_COST, _CANDIDATE_COST = 8.0, 20.0
 """Nanoseconds, as measured: a look into a table, and the comparison with a hash that it names."""
 _AT_ONCE = 2**21
 """Keys or candidates that are worked on at once: some 100 MB."""
-_FULL_BUCKET = 4096
-"""Hashes that one key may name; of more, the first ones are taken. Only copies of one picture by the thousand fill a key so, and one is enough."""
-
-
-@dataclass(frozen=True)
-class Matches:
-    """Holds pairs that were found: rows of the queries and of the index [n] int64, and the bits in which they differ [n] uint8 (at most 255)."""
-
-    query: np.ndarray
-    indexed: np.ndarray
-    bits: np.ndarray
+_HELD = 2**23
+"""Pairs that are held before those that are too many are dropped."""
+_FULL = 512
+"""Hashes that one key may name; of more, the first ones are taken. Only near-copies of one picture fill a key so, and some of them are enough."""
 
 
 @dataclass(frozen=True)
@@ -74,46 +70,75 @@ class HashIndex:
     def __len__(self) -> int:
         return self._words.shape[1]
 
-    def search(self, hashes: np.ndarray, within: int) -> Matches:
-        """Find the pairs that differ in at most `within` bits: all up to `GUARANTEED`, many beyond. hashes: [q, 32] uint8."""
+    def search(self, hashes: np.ndarray, within: int, *, below: np.ndarray | None = None, most: int = 2**31) -> Pairs:
+        """Find the pairs that differ in at most `within` bits: all up to `GUARANTEED`, many beyond. Away: bits.
+
+        Many queries at once are quicker: those of one key look into the same places.
+
+        Args:
+            hashes: queries, [q, 32] uint8, at most 2²⁴.
+            below: for each query, [q], the number of rows of the index from the first on that are looked at; None looks at all.
+            most: pairs of a query that are kept, the nearest ones.
+        """
         words, bits = _words(hashes), _dealt(hashes)
-        found: list[np.ndarray] = []
+        limits = np.full(len(hashes), len(self), np.int64) if below is None else below
+        kept: list[np.ndarray] = []
+        held = 0
         for chunk in self._chunks:
             keys = _keys(bits, chunk.first, chunk.width)
+            order = np.argsort(keys)
+            half = [row.take(chunk.order) for row in self._words[:2]]  # in the order in which they are read
             step = max(1, _AT_ONCE // len(chunk.flips))
             for first in range(0, len(hashes), step):
-                found += self._looked_up(chunk, keys[first : first + step], words, first, within)
-        pairs = np.unique(np.concatenate(found)) if found else np.empty(0, np.int64)
-        query, indexed = np.divmod(pairs, max(len(self), 1))
-        return Matches(query, indexed, np.minimum(_distance(words, query, self._words, indexed), 255).astype(np.uint8))
+                some = order[first : first + step]
+                for asked, indexed, away in self._looked_up(chunk, half, keys[some], words, some, within):
+                    wanted = indexed < limits[asked]
+                    kept.append(asked[wanted] << 39 | away[wanted].astype(np.int64) << 31 | indexed[wanted])
+                    held += len(kept[-1])
+                    if held > _HELD:
+                        kept, held = (
+                            [_nearest(kept, most)],
+                            0,
+                        )  # what is left may be as many: it is looked at again after so many more
+        found = _nearest(kept, most)
+        return Pairs(found >> 39, found & (2**31 - 1), (found >> 31 & 255).astype(np.float32))
 
-    def _looked_up(self, chunk: _Chunk, keys: np.ndarray, words: np.ndarray, first: int, within: int) -> list[np.ndarray]:
-        """Return the pairs that one chunk gives, as query · n + indexed."""
-        probes = (keys[:, None] ^ chunk.flips).ravel()
-        starts = chunk.starts[probes]
-        counts = np.minimum(chunk.starts[probes + 1] - starts, _FULL_BUCKET)
+    def _looked_up(
+        self, chunk: _Chunk, half: list[np.ndarray], keys: np.ndarray, words: np.ndarray, rows: np.ndarray, within: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield queries, rows of the index and bits that one chunk gives. rows: the queries that have the `keys`, which are sorted."""
+        probes = (chunk.flips[:, None] ^ keys).ravel()
+        starts = chunk.starts.take(probes)
+        counts = np.minimum(chunk.starts.take(probes + np.uint32(1)) - starts, _FULL)
         hit = np.flatnonzero(counts)
-        starts, counts, query = starts[hit], counts[hit], hit // len(chunk.flips) + first
+        starts, counts, query = starts[hit], counts[hit], rows.take(hit % len(keys))
+        own = [row.take(query) for row in words[:2]]
         ends = np.cumsum(counts, dtype=np.int64)
-        found, done = [], 0
+        done = 0
         while done < len(hit):
             before = int(ends[done - 1]) if done else 0
             stop = max(done + 1, int(np.searchsorted(ends, before + _AT_ONCE, side="right")))
             some = counts[done:stop]
-            places = np.arange(int(ends[stop - 1]) - before) + np.repeat(
-                starts[done:stop] - (ends[done:stop] - some - before), some
-            )
-            indexed, asked = chunk.order[places], np.repeat(query[done:stop], some)
-            half = np.bitwise_count(words[0].take(asked) ^ self._words[0].take(indexed))
-            half += np.bitwise_count(words[1].take(asked) ^ self._words[1].take(indexed))
+            places = np.arange(int(ends[stop - 1]) - before, dtype=np.int32)
+            places += np.repeat((starts[done:stop] - (ends[done:stop] - some - before)).astype(np.int32), some)
+            bits = np.bitwise_count(np.repeat(own[0][done:stop], some) ^ half[0].take(places))
+            bits += np.bitwise_count(np.repeat(own[1][done:stop], some) ^ half[1].take(places))
             near = np.flatnonzero(
-                half <= within
+                bits <= within
             )  # strangers differ in half of the bits, so half of a hash tells nearly all of them
-            indexed, asked = indexed[near].astype(np.int64), asked[near]
-            near = np.flatnonzero(_distance(words, asked, self._words, indexed) <= within)
-            found.append(asked[near] * len(self) + indexed[near])
+            asked = query[done + np.searchsorted(ends[done:stop] - before, near, side="right")]
+            indexed = chunk.order.take(places[near]).astype(np.int64)
+            away = _distance(words, asked, self._words, indexed)
+            near = np.flatnonzero(away <= within)
+            yield asked[near], indexed[near], away[near]
             done = stop
-        return found
+
+
+def _nearest(kept: list[np.ndarray], most: int) -> np.ndarray:
+    """Return each pair once, and of each query the `most` nearest. A pair is one number, which sorts by query, bits and row of the index."""
+    found = np.unique(np.concatenate(kept or [np.empty(0, np.int64)]))
+    query = found >> 39
+    return found[np.arange(len(found)) - np.searchsorted(query, query) < most]
 
 
 def _cheapest(hashes: int) -> int:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from trainer.duplicates import hash_index
 from trainer.duplicates.hash_index import GUARANTEED, HashIndex
 
 
@@ -12,8 +13,8 @@ def brute_force(queries, hashes, within):
     return {(int(q), int(k)): int(bits[q, k]) for q, k in zip(*np.nonzero(bits <= within), strict=True)}
 
 
-def found_of(matches):
-    return {(q, k): b for q, k, b in zip(matches.query.tolist(), matches.indexed.tolist(), matches.bits.tolist(), strict=True)}
+def found_of(pairs):
+    return {(q, k): b for q, k, b in zip(pairs.question.tolist(), pairs.other.tolist(), pairs.away.tolist(), strict=True)}
 
 
 def planted(hashes, rng, most):
@@ -53,5 +54,24 @@ def test_all_pairs_within_the_guaranteed_radius_and_none_that_is_farther_than_as
 def test_no_hashes():
     index = HashIndex(np.empty((0, 32), np.uint8))
     assert len(index) == 0
-    assert len(index.search(random_hashes(np.random.default_rng(0), 3), 31).query) == 0
-    assert len(HashIndex(random_hashes(np.random.default_rng(0), 3)).search(np.empty((0, 32), np.uint8), 31).query) == 0
+    assert len(index.search(random_hashes(np.random.default_rng(0), 3), 31).question) == 0
+    assert len(HashIndex(random_hashes(np.random.default_rng(0), 3)).search(np.empty((0, 32), np.uint8), 31).question) == 0
+
+
+def test_only_rows_below_a_limit_and_only_the_nearest():
+    rng = np.random.default_rng(3)
+    hashes = planted(np.repeat(random_hashes(rng, 1), 60, axis=0), rng, 20)
+    below = np.arange(60)
+    found = HashIndex(hashes).search(hashes, GUARANTEED, below=below, most=5)
+    every = brute_force(hashes, hashes, GUARANTEED)
+    for query in range(60):
+        wanted = sorted((bits, k) for (q, k), bits in every.items() if q == query and k < query)[:5]
+        assert [(b, k) for q, k, b in zip(*found, strict=True) if q == query] == wanted
+
+
+def test_hashes_that_are_all_the_same_are_found_among_the_first_ones(monkeypatch):
+    monkeypatch.setattr(hash_index, "_FULL", 10)
+    same = np.repeat(random_hashes(np.random.default_rng(4), 1), 150, axis=0)
+    found = HashIndex(same).search(same, GUARANTEED, most=3)
+    assert len(HashIndex(same).search(same, GUARANTEED).other) == 150 * 10
+    assert found.other.reshape(150, 3).tolist() == [[0, 1, 2]] * 150
