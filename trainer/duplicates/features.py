@@ -34,6 +34,8 @@ _LOCAL_PX: Final = 2.0
 _SHARE_OF_SPREAD: Final = 0.3
 """Share of the whole image's spread added to the local one, so that flat parts stay small."""
 _LEAST_SPREAD: Final = 1e-3
+_FLAT: Final = 0.3
+"""Standard deviation in grey levels below which there is nothing but rounding."""
 
 
 def features(pixels: np.ndarray) -> np.ndarray:
@@ -43,13 +45,14 @@ def features(pixels: np.ndarray) -> np.ndarray:
     a whole: (t − m) / (s + 0.3 S), centred. Brightness and contrast drop out.
     """
     small = cv2.resize(grey(pixels), (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
+    if small.std() < _FLAT:
+        return np.zeros(small.size, np.float32)
     detail = small - _local_mean(small)
     spread = np.sqrt(_local_mean(detail * detail))
     values = detail / (spread + _SHARE_OF_SPREAD * detail.std() + _LEAST_SPREAD)
     values -= values.mean()
-    length = float(np.linalg.norm(values))
-    flat: np.ndarray = values.ravel() / length if length > _LEAST_SPREAD else np.zeros(values.size, np.float32)
-    return flat
+    unit: np.ndarray = values.ravel() / max(float(np.linalg.norm(values)), _LEAST_SPREAD)
+    return unit
 
 
 def _local_mean(values: np.ndarray) -> np.ndarray:
