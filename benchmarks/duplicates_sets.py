@@ -44,8 +44,8 @@ ENDINGS = (".jpg", ".jpeg", ".png", ".tga", ".webp", ".bmp")
 LEAST_PX, MOST_PIXELS = 64, 4 * 2**20
 NOT_PICTURES = ("_norm", "_gloss", "_glow", "_bump", "_pants", "_shirt", "_local", "_nm")
 """Parts of names of files that hold directions or gloss of a texture, and not its colours."""
-GENERATED = "openclipart/png/shapes/"
-"""1,582 outlines made by a program that differ by a parameter: star polygons of 43 or 44 points. They are counted on their own."""
+GENERATED = ("openclipart/png/shapes/", "patterns/pattern-dots-square-grid")
+"""Outlines and grids of dots made by a program, which differ by a parameter: star polygons of 43 or 44 points. They are counted on their own."""
 SEED = 21
 
 
@@ -130,9 +130,9 @@ def gather(folder: Path) -> None:
 def pictures(folder: Path) -> tuple[list[Path], list[Path], list[Path]]:
     """Return the pictures of the set, those of them that no threshold was chosen on, and the generated ones, each in order of their paths."""
     listed = [path for path in sorted((folder / "pictures").rglob("*")) if path.is_file() and _size(path) <= MOST_PIXELS]
-    kept = [path for path in listed if GENERATED not in str(path) and not any(part in path.stem.lower() for part in NOT_PICTURES)]
+    kept = [path for path in listed if not _is_generated(path) and not any(part in path.stem.lower() for part in NOT_PICTURES)]
     other = set(listed[::2])
-    return kept, [path for path in kept if path in other], [path for path in listed if GENERATED in str(path)]
+    return kept, [path for path in kept if path in other], [path for path in listed if _is_generated(path)]
 
 
 def _files(unpacked: Path) -> Iterator[tuple[str, bytes]]:
@@ -163,6 +163,10 @@ def _written(content: bytes, target: Path) -> bool:
     else:
         target.write_bytes(content)
     return True
+
+
+def _is_generated(path: Path) -> bool:
+    return any(part in str(path) for part in GENERATED)
 
 
 def _size(path: Path) -> int:
