@@ -120,11 +120,13 @@ def find(
     blocks = max(1, math.ceil(len(joined.other_firsts) / candidates.BLOCK))
     counting = _counting("looking up hashes", blocks * len(joined.firsts), told)
     proposed.append(("perceptual", candidates.by_hashes(printed, others, joined, counting)))
+    counting(blocks * len(joined.firsts))  # images without a hash were not looked up
     features = _features()
     counting = _counting(f"features of {a}", len(a), told)
     asked = vectors(a, printed, work, embedding, orientations=1, workers=workers, on_done=counting)
     counting = _counting(f"features of {other}, turned", len(other), told)
     indexed = vectors(other, printed_other, work, embedding, orientations=8, workers=workers, on_done=counting)
+    counting = _counting("looking up features", 8 * blocks * len(joined.firsts), told)
     close = candidates.by_features(
         asked,
         indexed,
@@ -132,8 +134,9 @@ def find(
         is_within=b is None,
         neighbours=features.NEIGHBOURS,
         least_similarity=features.LEAST_SIMILARITY,
-        on_done=_counting("looking up features", 8 * blocks * len(joined.firsts), told),
+        on_done=counting,
     )
+    counting(8 * blocks * len(joined.firsts))
     proposed.append(("embedding", close))
 
     pairs, rules = _united(proposed, joined)

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -92,3 +93,13 @@ def test_what_is_prepared_is_small_and_pickles(photographs: list[Image.Image]) -
     stored = pickle.dumps(ready)
     assert len(stored) < 6000
     assert compare(pickle.loads(stored), ready).distance == 0
+
+
+def test_tiny_pictures_are_copies_only_as_they_are_turned_or_flipped() -> None:
+    digits = SKLEARN.load_digits().images[:400].astype(np.uint8) * 15
+    images = [prepared(image[..., None]) for image in digits]
+    assert not any(compare(one, other).is_duplicate for one, other in combinations(images, 2))  # each by a hand of its own
+    for k, name in enumerate(ORIENTATIONS):
+        turned = prepared(np.ascontiguousarray(oriented(images[0].luma, k))[..., None])
+        assert compare(images[0], turned).is_duplicate
+        assert compare(images[0], turned).orientation == name
