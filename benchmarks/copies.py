@@ -19,7 +19,11 @@ _FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resamplin
 
 
 def resized(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """0.4 … 0.9 of the size, half of them with another aspect ratio (by up to e^0.25); below 64 px 20 … 24 px or 32 … 48 px."""
+    """Make it 0.4 … 0.9 of the size, half of them with another aspect ratio (by up to e^0.25).
+
+    An image below 64 px becomes 20 … 24 px (of 10, 7) or 32 … 48 px, and half of them are brought back to the old size: many data sets
+    have one size.
+    """
     height, width = pixels.shape[:2]
     if min(height, width) < SMALL_PX:
         side = int(rng.integers(20, 25)) if rng.random() < 0.7 else int(rng.integers(32, 49))
@@ -27,7 +31,9 @@ def resized(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     else:
         scale, aspect = rng.uniform(0.4, 0.9), 1.0 if rng.random() < 0.5 else np.exp(rng.uniform(-0.25, 0.25))
         size = max(24, round(width * scale / aspect**0.5)), max(24, round(height * scale * aspect**0.5))
-    return _pixels(_image(pixels).resize(size, _FILTERS[rng.integers(3)]))
+    image = _image(pixels).resize(size, _FILTERS[rng.integers(3)])
+    is_back = min(height, width) < SMALL_PX and rng.random() < 0.5
+    return _pixels(image.resize((width, height), _FILTERS[rng.integers(3)]) if is_back else image)
 
 
 def re_encoded(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:

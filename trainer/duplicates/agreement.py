@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 
-__all__ = ["NOISE", "Disagreement", "blurred", "disagreement", "disagreement_beside", "textured"]
+__all__ = ["NOISE", "Disagreement", "blurred", "disagreement", "disagreement_beside", "relative_sharpness", "textured"]
 
 NOISE: Final = 2.0
 """Grey levels (of 255) of difference that say nothing: below a JPEG's rounding."""
@@ -67,6 +67,12 @@ def disagreement_beside(one: np.ndarray, other: np.ndarray) -> tuple[Disagreemen
         kept = (size < max(_OVERLAY, 3.0 * float(np.quantile(size, 0.7)))).astype(np.float32)
         fitted = _fitted(parts, y, kept)
     return _told(fitted, np.where(kept > 0, y, fitted)), kept > 0
+
+
+def relative_sharpness(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the softer picture's share of energy finer than 1 px, over that of the sharper one: 1 where both [H, W] are as sharp."""
+    shares = [_energy(values - blurred(values, 1.0)) / max(_energy(values - values.mean()), 1e-6) for values in (one, other)]
+    return min(shares) / max(*shares, 1e-6)
 
 
 def textured(values: np.ndarray) -> float:

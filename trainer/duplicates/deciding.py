@@ -17,7 +17,7 @@ from trainer.duplicates.shards import Columns, Shard, computed, key_of, loaded
 
 __all__ = ["decided"]
 
-VERSION = 3
+VERSION = 5
 """Raised when `comparison` comes to say something else."""
 _SHARD_PAIRS = 1024
 

@@ -4,6 +4,7 @@ import io
 import pickle
 from itertools import combinations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
@@ -103,3 +104,14 @@ def test_tiny_pictures_are_copies_only_as_they_are_turned_or_flipped() -> None:
         turned = prepared(np.ascontiguousarray(oriented(images[0].luma, k))[..., None])
         assert compare(images[0], turned).is_duplicate
         assert compare(images[0], turned).orientation == name
+
+
+def test_a_small_picture_made_smaller_and_larger_again_is_found(photographs: list[Image.Image]) -> None:
+    def at(values: np.ndarray, side: int, way: int) -> np.ndarray:
+        return cv2.resize(values, (side, side), interpolation=way)
+
+    small = [at(pixels(image.convert("L")), 28, cv2.INTER_AREA) for image in photographs]
+    softened = [at(at(each, 20, cv2.INTER_AREA), 28, cv2.INTER_CUBIC) for each in small]
+    for place, one in enumerate(small):
+        for number, other in enumerate(softened):
+            assert compare(prepared(one[..., None]), prepared(other[..., None])).is_duplicate == (place == number)
