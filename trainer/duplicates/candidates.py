@@ -27,8 +27,8 @@ MOST = 32
 """Candidates of an image that are compared with it, the nearest ones."""
 RADIUS_BITS = 40
 """Bits in which hashes of candidates differ at most; of 256, strangers differ in about 128."""
-BLOCK = 2**18
-"""Images that are indexed at once: some 300 MB."""
+BLOCK = 2**17
+"""Images that are indexed at once: some 400 MB."""
 _QUERIES = 2**16
 
 Told = Callable[[int], None]
