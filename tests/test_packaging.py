@@ -73,7 +73,7 @@ def test_a_package_of_an_extra_is_imported_at_the_top_only_of_what_is_loaded_beh
             "resize.py",
             "transparent.py",
         ),  # trainer/data/images/optional.py loads them
-        *("agreement.py", "comparison.py", "features.py"),  # trainer/duplicates/deciding.py and vectors.py do
+        *("agreement.py", "alignment.py", "comparison.py", "features.py"),  # trainer/duplicates/deciding.py and vectors.py do
     }
     files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
     assert behind <= {path.name for path in files}
