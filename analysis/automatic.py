@@ -20,10 +20,11 @@ from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.objective import Objective
 from analysis.fitting.point import fit_point
 from analysis.laws import law_named, law_names
+from analysis.laws.axes import AXIS_COLUMNS
 from analysis.laws.law import Law
 from scaling.errors import TooFewPoints, UsageError
 
-__all__ = ["AUTO", "Automatic", "automatic", "back_test", "candidates", "letters_of", "named"]
+__all__ = ["AUTO", "Automatic", "automatic", "back_test", "back_test_of", "candidates", "letters_of", "named"]
 
 AUTO = AVERAGE
 
@@ -44,19 +45,25 @@ class Automatic:
     backtest: Backtest | None
 
 
-def letters_of(inputs: int) -> tuple[str, ...]:
-    """Return the letters of a law with this number of inputs: C; N, D; N, D, U. Raises `UsageError` when no law has as many."""
-    by_number = {len(law.axes): law.axes for law in map(law_named, law_names())}
-    if inputs not in by_number:
+def letters_of(columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the letters of these inputs: those of the law whose usual columns they are, else C; N, D; N, D, U by their number.
+
+    Raises `UsageError` when no law has as many.
+    """
+    laws = sorted(map(law_named, law_names()), key=lambda law: (len(law.axes), "U" not in law.axes))
+    by_number = {len(law.axes): law.axes for law in reversed(laws)}
+    usual = {frozenset(AXIS_COLUMNS[letter] for letter in law.axes): law.axes for law in laws}
+    if len(columns) not in by_number:
         raise UsageError(
-            f"no law has {inputs} inputs", hint=f"name {' or '.join(', '.join(letters) for letters in by_number.values())}: --x"
+            f"no law has {len(columns)} inputs",
+            hint=f"name {' or '.join(', '.join(letters) for letters in sorted(by_number.values(), key=len))}: --x",
         )
-    return by_number[inputs]
+    return usual.get(frozenset(columns), by_number[len(columns)])
 
 
 def candidates(letters: Sequence[str]) -> list[Law]:
     """Return the laws whose inputs are among the letters, those with few coefficients first; the first is the plainest."""
-    return [law for law in map(law_named, law_names()) if set(law.axes) <= set(letters)]
+    return [law for law in map(law_named, law_names()) if law.is_candidate and set(law.axes) <= set(letters)]
 
 
 def back_test(sample: Sample, letters: Sequence[str], *, objective: Objective, horizon: float = HORIZON) -> Backtest:
@@ -85,6 +92,11 @@ def back_test(sample: Sample, letters: Sequence[str], *, objective: Objective, h
         except TooFewPoints:  # no other form can be tested
             break
     return replace(test, left_out={**test.left_out, **{name: why for name, why in left_out.items() if name not in test.laws}})
+
+
+def back_test_of(law: Law, sample: Sample, *, objective: Objective) -> Backtest:
+    """Test one law alone, such as one with pinned coefficients. Raises `TooFewPoints` when no run can be held out."""
+    return backtest([law], sample, _order(sample, law.axes), objective, rows_of=_RowsOf(law.axes), horizon=HORIZON)
 
 
 def _converges(law: Law, sample: Sample, rows_of: _RowsOf, objective: Objective) -> bool:
@@ -151,7 +163,7 @@ class _RowsOf:
 
 
 def _compute_rows(letters: Sequence[str]) -> tuple[int, ...]:
-    return tuple(row for row, letter in enumerate(letters) if letter in ("C", "N", "D"))
+    return tuple(row for row, letter in enumerate(letters) if letter != "U")
 
 
 def _order(sample: Sample, letters: Sequence[str]) -> np.ndarray:

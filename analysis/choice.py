@@ -72,7 +72,7 @@ def choose_law(
     """
     choice = on or natural_choice(runs, x)
     forecast = fit(runs, x=x, law=AUTO, on=choice, **settings)
-    letters = letters_of(len(forecast.axes))
+    letters = letters_of(forecast.axes)
     test, estimates = forecast.backtest, {law.name: estimate for law, estimate in forecast.single_laws}
     known_test = test or forecast.untested
     if test is None:
@@ -122,7 +122,7 @@ def _is_known(estimate: Estimate, cells: int) -> bool:
     if not isinstance(estimate, LawEstimate) or estimate.status == FitStatus.NOT_CONVERGED:
         return False
     law = estimate.law
-    few = cells < CELLS_A_COEFFICIENT * len(law.coefficients)
+    few = cells < CELLS_A_COEFFICIENT * len(law.free)
     names = law.coefficients if few else [shape.name for shape in law.shapes if not shape.is_logged]
     return all(np.isfinite([estimate.low[name], estimate.high[name]]).all() for name in names)
 

@@ -178,9 +178,7 @@ def backtest(
         if found >= LEAST_WINDOWS:
             taking_part.append(law)
         else:
-            left_out[law.name] = (
-                f"{len(law.coefficients)} coefficients leave {found or 'no'} window{'' if found == 1 else 's'} to hold out"
-            )
+            left_out[law.name] = f"{len(law.free)} coefficients leave {found or 'no'} window{'' if found == 1 else 's'} to hold out"
     if not taking_part:
         raise _too_few(laws, cells)
 
@@ -193,7 +191,7 @@ def backtest(
         variances[law.name], scatters[law.name] = _own_variances(law, cells, some, points.theta, rows_of(law))
         residuals[law.name] = logs[-1] - np.log(cells.y)
         share = cells.weights / cells.weights.mean()
-        stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / max(1, len(cells.y) - len(law.coefficients))))
+        stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / max(1, len(cells.y) - len(law.free))))
     return _weighed(taking_part, left_out, forecasts, variances, scatters, residuals, stds, some, cells, horizon)
 
 
@@ -222,7 +220,7 @@ def _weighed(
     residual_std = float(weights @ np.array([stds[name] for name in names]))
     own_std = np.sum([weight * np.sqrt(variances[name]) for weight, name in zip(weights, names, strict=True)], axis=0)
     expected = {name: variances[name] + scatters[name][:, None] for name in names}
-    freedom = {law.name: np.maximum(1, some.inside.sum(1) - len(law.coefficients)) for law in laws}
+    freedom = {law.name: np.maximum(1, some.inside.sum(1) - len(law.free)) for law in laws}
     excesses = {name: excess(forecasts[name] - log_y, held_out, expected[name], freedom[name]) for name in names}
     of_average = np.sum([weight * np.sqrt(expected[name]) for weight, name in zip(weights, names, strict=True)], axis=0) ** 2
     excesses[AVERAGE] = excess(together - log_y, held_out, of_average, freedom[names[int(np.argmax(weights))]])
@@ -263,7 +261,7 @@ def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, row
         scale = np.maximum(np.linalg.norm(jacobian[inside], axis=0), 1e-300)
         root = np.linalg.pinv(jacobian[inside] / scale, rcond=1e-8)  # (p, cells inside)
         residual = law.log_curve(inputs[:, inside], theta[window : window + 1])[0] - log_y[inside]
-        scatter[window] = float(residual @ residual) / max(1, int(inside.sum()) - len(law.coefficients))
+        scatter[window] = float(residual @ residual) / max(1, int(inside.sum()) - len(law.free))
         found[window] = scatter[window] * np.sum(((jacobian / scale) @ root) ** 2, axis=1)
     return found, scatter
 
@@ -271,8 +269,7 @@ def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, row
 def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.ndarray], bool]:
     def enough(inside: np.ndarray) -> bool:
         if law.is_surface:
-            powers = {axis for term in law.terms for axis in term.exponents.values()}
-            varied = all(len(np.unique(inputs[axis, inside])) >= _LEAST_VALUES for axis in powers)
+            varied = all(len(np.unique(inputs[axis, inside])) >= _LEAST_VALUES for axis in {axis for _, _, axis in law.powers})
             return varied and np.unique(inputs[:, inside], axis=1).shape[1] >= law.least_points
         return len(np.unique(cells.order[inside])) >= law.least_points
 

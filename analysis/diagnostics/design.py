@@ -66,7 +66,7 @@ def packed_mixed(fit: Fit) -> list[Diagnostic]:
 
 
 def few_cells(fit: Fit) -> list[Diagnostic]:
-    coefficients = max((len(law.coefficients) for law, _ in fit.single_laws), default=0)
+    coefficients = max((len(law.free) for law, _ in fit.single_laws), default=0)
     if fit.cells >= CELLS_A_COEFFICIENT * coefficients:
         return []
     return [Diagnostic(DiagnosticCode.FEW_CELLS, f"{fit.cells} cells for {coefficients} coefficients")]

@@ -26,7 +26,7 @@ _MOST_CELLS = 200  # refitted without; of more, no one carries a forecast
 def influential_runs(fit: Fit) -> list[Diagnostic]:
     """Report cells without which the forecast leaves the interval that equal scatter would give it."""
     law, estimate = fit.single_laws[0]
-    if fit.cells > _MOST_CELLS or fit.cells <= len(law.coefficients) + 1:
+    if fit.cells > _MOST_CELLS or fit.cells <= len(law.free) + 1:
         return []
     inputs = fit.runs[list(fit.axes)].to_numpy(float).T[list(fit.rows_of_heaviest)]
     at = AHEAD * inputs.max(axis=1, keepdims=True)
@@ -44,11 +44,9 @@ def influential_runs(fit: Fit) -> list[Diagnostic]:
     # Judged by what equal, independent scatter would do to the forecast: the fit's own interval is made of these very moves (jackknife).
     # A cell far off adds to the scatter that it is judged by, so that of the others is taken.
     jacobian = estimate.log_mean_jacobian(at)[0]
-    scatter = np.sqrt(points.loss / np.maximum(kept.sum(1) - len(law.coefficients), 1.0))
+    scatter = np.sqrt(points.loss / np.maximum(kept.sum(1) - len(law.free), 1.0))
     error = np.sqrt(jacobian @ estimate.tangent.plain_covariance() @ jacobian)
-    half = (
-        fit.precision.t(fit.cells - len(law.coefficients)) * error * np.minimum(1.0, scatter[1:] / max(float(scatter[0]), 1e-300))
-    )
+    half = fit.precision.t(fit.cells - len(law.free)) * error * np.minimum(1.0, scatter[1:] / max(float(scatter[0]), 1e-300))
     far = np.flatnonzero((np.abs(moved) > half) & (np.abs(moved) > 1e-6))
     if not len(far):
         return []

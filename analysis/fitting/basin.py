@@ -21,25 +21,30 @@ _MOST_ENTRIES, _LEAST_ROWS, _MOST_ROWS = 400_000, 150, 4000
 _NUMBERS_AT_ONCE = 20_000_000
 
 
-def basins(law: Law, logs: np.ndarray, y: np.ndarray, weights: np.ndarray, *, relative: bool, starts: int) -> np.ndarray:
+def basins(
+    law: Law, logs: np.ndarray, y: np.ndarray, weights: np.ndarray, *, relative: bool, starts: int, held: np.ndarray | None = None
+) -> np.ndarray:
     """Find starts for the polish: for each draw the lowest local minima of the loss on the grid.
 
     Args:
         law: what is fitted. logs: (k, n), centred. y, weights: (1 or draws, n).
         relative: whether residuals are divided by y. starts: how many basins to return for each draw.
+        held: (p,), numbers of pinned coefficients in the order of what is returned, NaN for free ones. None: all are free.
 
     Returns:
         (draws, starts, p): linear coefficients as they are (never negative), then the shape coefficients. The best first; distinct
         local minima of the grid, repeated when there are fewer.
     """
-    axes = [shape.grid(logs) for shape in law.shapes]
+    m = len(law.linear)
+    held = np.full(m + len(law.shapes), np.nan) if held is None else held
+    axes = [shape.grid(logs) if np.isnan(at) else np.array([at]) for shape, at in zip(law.shapes, held[m:], strict=True)]
     nodes = np.array(list(product(*axes)))  # (nodes, q)
     most = int(np.clip(_MOST_ENTRIES // len(nodes), _LEAST_ROWS, _MOST_ROWS))
     step = max(1, -(-logs.shape[1] // most))
     logs, y, weights = logs[:, ::step], y[:, ::step], weights[:, ::step]
     scale = 1 / np.exp(np.log(y).mean(0)) if relative else np.ones(y.shape[1])  # one for all draws: their y differ by noise alone
     gram, moment, total = _normal_equations(law, logs, y, weights, scale, nodes)
-    linear, loss = _non_negative(gram, moment)
+    linear, loss = _given(held[:m], gram, moment)
     loss = total[:, None] + loss
     draws, chosen = np.arange(len(loss))[:, None], _local_minima(loss, [len(axis) for axis in axes], starts)
     return np.concatenate([linear[draws, chosen], nodes[chosen]], axis=2)
@@ -69,6 +74,19 @@ def _normal_equations(
         for i in range(m):
             moment[:, some, i] = target @ basis[i].T
     return gram, moment, np.einsum("dn,dn->d", target, np.broadcast_to(scaled_y, target.shape))
+
+
+def _given(held: np.ndarray, gram: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what `_non_negative` does, where the linear coefficients that are not NaN in `held` (m,) are given."""
+    free = np.isnan(held)
+    if free.all():
+        return _non_negative(gram, moment)
+    at = held[~free]
+    of_given = gram[:, :, :, ~free] @ at  # what the given ones take of each moment, (1 or draws, nodes, m)
+    best, loss = _non_negative(gram[:, :, free][:, :, :, free], moment[:, :, free] - of_given[:, :, free])
+    linear = np.broadcast_to(held, moment.shape).copy()
+    linear[:, :, free] = best
+    return linear, loss + of_given[:, :, ~free] @ at - 2 * moment[:, :, ~free] @ at
 
 
 def _non_negative(gram: np.ndarray, moment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -61,7 +61,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     theta = point.theta[0]
     tangent = tangent_at(law, sample, theta, objective, point.at_bound[0])
     discrepancy = discrepancy_of(tangent, sample.inputs)
-    is_line = law.name == "power" and objective.name == "log" and objective.is_least_squares
+    is_line = law.name == "power" and not law.pinned and objective.name == "log" and objective.is_least_squares
     by_draws = intervals != "auto" or not objective.is_least_squares
 
     if is_line and not sample.clusters_hold_several:
@@ -103,7 +103,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
         low, high = _open_at_bounds(law, sample, low, high)
         if law.floor:
             low[0] = max(0.0, low[0])
-        return low, high
+        return np.where(law.is_pinned, np.nan, low), np.where(law.is_pinned, np.nan, high)
 
     low, high = ends(precision)
     status, about = status_of(law, sample, point, low, high, precision)
@@ -180,10 +180,11 @@ def _profile_settings(
 
 
 def _search_range(law: Law, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounds of the search of each entry of theta, (p,) each; those of linear coefficients are infinite."""
+    """Return the bounds of the search of each entry of theta, (p,) each; those of linear coefficients and ratios are infinite."""
     low, high = np.full(len(law.coefficients), -np.inf), np.full(len(law.coefficients), np.inf)
     for shape, place in zip(law.shapes, law.shape_at, strict=True):
-        low[place], high[place] = shape.range(np.log(sample.inputs))
+        if shape.kind != "ratio":  # the range of one is of centred inputs
+            low[place], high[place] = shape.range(np.log(sample.inputs))
     return low, high
 
 

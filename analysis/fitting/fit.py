@@ -21,6 +21,7 @@ from analysis.fitting.result import Fit
 from analysis.interval import check_level
 from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS, AXIS_NAMES
+from analysis.laws.constrained import Pins, Ties, constrained, pins_of, ties_of
 from analysis.laws.law import Law
 from analysis.pareto import frontier
 from analysis.reading.source import source_of
@@ -47,6 +48,8 @@ class FitSettings(TypedDict, total=False):
     envelope: float | None
     intervals: Literal["auto", "pairs", "wild"]
     horizon: float
+    pin: Pins
+    tie: Ties
 
 
 @takes_runs
@@ -67,6 +70,8 @@ def fit(
     envelope: float | None = None,
     intervals: Literal["auto", "pairs", "wild"] = "auto",
     horizon: float = HORIZON,
+    pin: Pins = (),
+    tie: Ties = (),
 ) -> Fit:
     """Fit a law of `metric` against `x`.
 
@@ -103,15 +108,28 @@ def fit(
         intervals: `auto`: t intervals, profiled for coefficients, for sums of squares, and the bootstrap for robust objectives; `pairs`
             or `wild`: that bootstrap over cells, see `analysis.fitting.bootstrap`; `wild` of sums of squares alone.
         horizon: of `auto`: its forecasts count up to so many times the compute that they were made from.
+        pin: coefficients that are held at a number, by their letters, `{"E": 1.69}`. They have no interval, and what the others may be
+            takes them as known. Of a law that is named.
+        tie: sets of letters that share one number, `[("alpha", "beta")]`: exponents, or scales, or numbers of repeats.
 
     Raises:
         TooFewPoints: fewer distinct inputs than coefficients + 1, or too few of one input to know its coefficients; says how many more.
         UnknownName: no such law, objective or column.
         DataError: a metric beyond 1e±50 in every run; weights that are not positive.
-        UsageError: inputs that do not go with the law; and what `analysis.frontier` raises.
+        UsageError: inputs that do not go with the law; what cannot be pinned or tied; and what `analysis.frontier` raises.
     """
     automatically = law == AUTO
-    letters = letters_of(1 if x is None else len(columns_of(x))) if automatically else law_named(law).axes
+    pins, ties = pins_of(pin), ties_of(tie)
+    if automatically and (pins or ties):
+        raise UsageError(
+            "pinned and tied coefficients are those of one law, and no law is named", hint="name it: --law chinchilla --pin E=1.69"
+        )
+    if automatically:
+        letters = letters_of((AXIS_COLUMNS["C"],) if x is None else columns_of(x))
+        smallest = candidates(letters)[0]
+    else:
+        smallest = constrained(law_named(law), pins, ties)
+        letters = smallest.axes
     aim = objective_named(objective, envelope)
     axes = _axes(law, letters, x)
     if on not in ("all", "frontier"):
@@ -146,14 +164,13 @@ def fit(
         weights=used[_WEIGHT].to_numpy(float) if weights is not None else np.ones(len(used)),
         cluster=_in_order(cluster),
     )
-    smallest = candidates(letters)[0] if automatically else law_named(law)
     _require_enough(smallest, sample, axes, on, excluded, source_of(runs), clusters)
     _require_ordinary_size(sample.y, metric)
     precision = Precision(level=level, bootstrap=bootstrap, seed=seed)
     if automatically:
         made = automatic(sample, letters, objective=aim, precision=precision, intervals=intervals, horizon=horizon)
     else:
-        made = named(law_named(law), sample, objective=aim, precision=precision, intervals=intervals)
+        made = named(smallest, sample, objective=aim, precision=precision, intervals=intervals)
     return Fit(
         law=made.law,
         objective=objective,
@@ -177,6 +194,8 @@ def fit(
         notes=notes,
         weights=sample.weights,
         envelope=envelope,
+        pin=pins,
+        tie=ties,
     )
 
 
@@ -193,12 +212,15 @@ def _axes(law: str, letters: Sequence[str], x: str | Sequence[str] | None) -> tu
     if x is None:
         return tuple(AXIS_COLUMNS[letter] for letter in letters)
     axes = columns_of(x)
+    usual = [AXIS_COLUMNS[letter] for letter in letters]
+    if sorted(axes) == sorted(usual) and list(axes) != usual:
+        raise UsageError(f"law {law} is of {', '.join(usual)}, in this order", hint=f"--x {','.join(usual)}")
     if len(axes) == len(letters):
         return axes
     inputs = ", ".join(f"{letter} {AXIS_NAMES[letter]}" for letter in letters)
     raise UsageError(
         f"law {law} is of {inputs}; x names {len(axes)} column{'' if len(axes) == 1 else 's'} ({', '.join(axes)})",
-        hint=f"--x {','.join(AXIS_COLUMNS[letter] for letter in letters)}",
+        hint=f"--x {','.join(usual)}",
     )
 
 
@@ -262,7 +284,7 @@ def _require_enough(
     if have < need:
         more, are, is_more = need - have, "is" if have == 1 else "are", "is" if need - have == 1 else "are"
         where = " on the frontier" if on == "frontier" else ""
-        start = f"law {law.name} has {len(law.coefficients)} coefficients and needs {need}"
+        start = f"law {law.name} has {len(law.free)} {'free ' if law.pinned else ''}coefficients and needs {need}"
         if have < distinct:  # clusters are what is too few
             what = (
                 f"clusters by {' and '.join(clusters)}, which are resampled whole; there {are} {have}, of {distinct} cells{where}"
@@ -286,15 +308,14 @@ def _require_enough(
 
 def _require_both_ways(law: Law, sample: Sample, axes: Sequence[str]) -> None:
     """Raise `TooFewPoints` unless each input has three values: with fewer, its power does not show beside a floor and another input."""
-    for term in law.terms:
-        for exponent, axis in term.exponents.items():
-            have = len(np.unique(sample.inputs[axis]))
-            if have < 3:
-                at = "one value" if have == 1 else "two values"
-                raise TooFewPoints(
-                    f"the runs have {at} of {axes[axis]}, and law {law.name} needs 3 to know {term.coefficient} and {exponent}: "
-                    f"{3 - have} more {'is' if have == 2 else 'are'} needed",
-                    have=have,
-                    need=3,
-                    hint=f"add runs at other {axes[axis]}, or fit a law of one axis: --law power-floor --x {axes[1 - min(axis, 1)]}",
-                )
+    for coefficient, exponent, axis in law.powers:
+        have = len(np.unique(sample.inputs[axis]))
+        if have < 3:
+            at = "one value" if have == 1 else "two values"
+            raise TooFewPoints(
+                f"the runs have {at} of {axes[axis]}, and law {law.name} needs 3 to know {coefficient} and {exponent}: "
+                f"{3 - have} more {'is' if have == 2 else 'are'} needed",
+                have=have,
+                need=3,
+                hint=f"add runs at other {axes[axis]}, or fit a law of one axis: --law power-floor --x {axes[1 - min(axis, 1)]}",
+            )

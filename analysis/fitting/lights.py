@@ -28,7 +28,6 @@ from analysis.automatic import automatic, letters_of, named
 from analysis.diagnostics import DiagnosticCode
 from analysis.diagnostics.influence import AHEAD
 from analysis.fitting.objective import objective_named
-from analysis.laws import law_named
 from analysis.listing import listed
 from scaling.errors import ScalingError
 from scaling.outcomes import FitStatus
@@ -137,9 +136,9 @@ def _hangs_on_outliers(fit: Fit) -> str:
     objective, precision = objective_named(fit.objective, fit.envelope), replace(fit.precision, bootstrap=100)
     try:
         if fit.members is None:
-            without = named(law_named(fit.law), rest, objective=objective, precision=precision, intervals="auto")
+            without = named(fit.form, rest, objective=objective, precision=precision, intervals="auto")
         else:
-            without = automatic(rest, letters_of(len(fit.axes)), objective=objective, precision=precision)
+            without = automatic(rest, letters_of(fit.axes), objective=objective, precision=precision)
     except ScalingError:
         return ""  # too few are left
     at = AHEAD * fit.runs[list(fit.axes)].to_numpy(float).T.max(axis=1, keepdims=True)

@@ -25,7 +25,7 @@ class Points:
 
     theta: (draws, p), see `Law`. loss: (draws,), `Σ w·ρ(r)` with ρ = r²/2 for squares. converged: (draws,).
     at_zero: (draws, p), which linear coefficients are exactly zero: there is no such term (theta is 0 for the floor, −∞ for others).
-    at_bound: (draws, p), which shape coefficients stopped at the bound of the search.
+    at_bound: (draws, p), which shape coefficients stopped at the bound of the search. A pinned coefficient is neither.
     """
 
     law: Law
@@ -85,17 +85,18 @@ def _best(
     draws = max(len(y), len(weights))
     centre, unit = law.centre(logs), float(np.exp(np.log(y).mean()))
     centred = same_in_any_unit(logs - centre[:, None])
-    low, high = search_bounds(law, centred)
+    low, high = search_bounds(law, centred, unit)
     problem = Problem(law, objective, centred, np.exp(same_in_any_unit(np.log(y / unit))), weights, low, high)
 
+    held = np.where(low[0] == high[0], low[0], np.nan)
     if start is not None:
         begin = np.broadcast_to(
             same_in_any_unit(to_solver(law, start, from_theta(law, centre), unit)), (draws, len(law.coefficients))
         )
     elif draws > 1:
-        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=1)[:, 0]
+        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=1, held=held)[:, 0]
     else:  # of one draw several basins are tried, side by side; those that look best at a glance to the end
-        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=_STARTS)[0]
+        begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=_STARTS, held=held)[0]
         glance, loss, _ = polish(problem, begin, steps=min(steps, _GLANCE_STEPS), tolerance=_GLANCE_TOLERANCE)
         begin = glance[loss.argsort()[:_FINALISTS]]
     solved, losses, converged = polish(problem, begin, steps=steps, tolerance=tolerance)
@@ -104,7 +105,7 @@ def _best(
         solved, losses, converged = solved[best], losses[best], converged[best]
 
     tie = 1e-9 * np.where(np.isfinite(high), high - low, 0.0)
-    stopped = (solved <= low + tie) | (solved >= high - tie)
+    stopped = ((solved <= low + tie) | (solved >= high - tie)) & np.isnan(held)
     m, order = len(law.linear), np.argsort([*law.linear_at, *law.shape_at])
     linear = np.arange(solved.shape[1]) < m
     loss = losses * (1.0 if objective.relative else unit**2)

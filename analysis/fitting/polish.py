@@ -78,11 +78,20 @@ def _sum(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.einsum("dn,dn->d", np.broadcast_to(weights, values.shape), values)
 
 
-def search_bounds(law: Law, logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the lowest and highest of (linear coefficients, shape coefficients), (1, p) each."""
+def search_bounds(law: Law, logs: np.ndarray, unit: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """Return the lowest and highest of (linear coefficients, shape coefficients), (1, p) each; equal where one is pinned.
+
+    logs: (k, n), without the centre of `law`. unit: what y is divided by.
+    """
     ranges = [shape.range(logs) for shape in law.shapes]
     m = len(law.linear)
-    return np.array([[0.0] * m + [low for low, _ in ranges]]), np.array([[np.inf] * m + [high for _, high in ranges]])
+    low, high = np.array([0.0] * m + [low for low, _ in ranges]), np.array([np.inf] * m + [high for _, high in ranges])
+    for place, name in enumerate([*law.linear, *(shape.name for shape in law.shapes)]):
+        if name in law.pinned:
+            number = law.pinned[name]
+            is_logged = place >= m and law.shapes[place - m].is_logged
+            low[place] = high[place] = number / unit if place < m else np.log(number) if is_logged else number
+    return low[None], high[None]
 
 
 def polish(

@@ -8,7 +8,7 @@ Where S is a parabola this is θ_j ± t·√v. Where it is not, as for a floor t
 the coefficient.
 
 Inputs are centred, so that a unit changes nothing. The coefficient A of a term is an exception, since A means the term at an input of 1:
-for it, the inputs that its exponent is a power of are left as they are. At each value that is tried, the other coefficients start where the
+for it, the inputs that its exponent is a power of are left as they are. So are those of a ratio. At each value that is tried, the other coefficients start where the
 curvature at the optimum says that they go, the linear ones are solved anew, and all are polished.
 """
 
@@ -120,7 +120,7 @@ class _Lines:
         self.centre = np.stack([_centre(law, logs, law.coefficients[place]) for place in at])
         self.offset = np.array([law.uncentring(centre)[1][place] for centre, place in zip(self.centre, at, strict=True)])
         centred = same_in_any_unit(logs[:, None, :] - self.centre.T[:, :, None])  # (k, lines, n)
-        bounds = [search_bounds(law, centred[:, number]) for number in range(len(at))]
+        bounds = [search_bounds(law, centred[:, number], self.unit) for number in range(len(at))]
         self.low, self.high = (np.concatenate([ends[which] for ends in bounds]) for which in (0, 1))
         shape = (len(at), sample.runs)
         y, weights = (
@@ -177,9 +177,9 @@ def _centre(law: Law, logs: np.ndarray, coefficient: str) -> np.ndarray:
     """Return by how much log inputs are moved, (k,), for the line of a coefficient."""
     centre = law.centre(logs).copy()
     shared = law.shares_unit_with or tuple(range(len(centre)))
-    for term in law.terms:
-        if term.coefficient == coefficient:
-            own = {shared[axis] for axis in term.exponents.values()}
+    for name, part in law.parts.items():
+        if name == coefficient:
+            own = {shared[axis] for axis in (*part.exponents.values(), *part.rises.values())}
             centre[[axis for axis in range(len(centre)) if shared[axis] in own]] = 0.0
     return centre
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib import metadata
 from typing import TYPE_CHECKING, Literal
@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from analysis.automatic import back_test, letters_of
+from analysis.automatic import back_test, back_test_of, letters_of
 from analysis.backtest.backtest import Backtest
 from analysis.backtest.beyond import AveragedEstimate
 from analysis.fitting.estimate import Estimate, Precision, Sample
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.objective import objective_named
 from analysis.laws import law_named
+from analysis.laws.constrained import constrained
 from analysis.laws.law import Law
 from analysis.numbers import finite, with_interval
 from analysis.reading.prices import currency_of
@@ -49,6 +50,7 @@ class Fit:
     backtest: what the laws forecast, where it decided about this fit.
     chosen: whether it is the law of these runs, see `analysis.choose_law`. forecast: then, the fit that gives numbers beyond the runs.
     known_test: the back-test of these very runs, where somebody has made it already, see `tested`.
+    pin, tie: coefficients that were held at numbers, and sets of them that share one, as `analysis.fit` takes them.
     table, cell, clusters, envelope: the table as it was given, and settings as `analysis.fit` takes them. weights: of the runs used.
     clusters_used: how many clusters were resampled. notes: a sentence for each thing that was taken for granted.
     """
@@ -78,6 +80,8 @@ class Fit:
     chosen: bool = False
     forecast: Fit | None = None
     known_test: Backtest | TooFewPoints | None = None
+    pin: Mapping[str, float] = field(default_factory=dict)
+    tie: tuple[tuple[str, ...], ...] = ()
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -88,6 +92,11 @@ class Fit:
     def currency(self) -> str | None:
         """Return the label of the money that it is a law of, or that its runs cost; None where none or several are known."""
         return currency_of(self.runs)
+
+    @property
+    def form(self) -> Law:
+        """Return the law that was fitted, with what was pinned and tied. Only of a single law."""
+        return constrained(law_named(self.law), self.pin, self.tie)
 
     @property
     def params(self) -> dict[str, float] | None:
@@ -102,13 +111,13 @@ class Fit:
         """Return the same as `params`, but an empty dict for an average."""
         if self.members is not None:
             return {}
-        return {name: self.estimate.values[name] for name in law_named(self.law).coefficients}
+        return {name: self.estimate.values[name] for name in self.form.letters}
 
     @property
     def single_laws(self) -> list[tuple[Law, LawEstimate]]:
         """Return the law with its estimate; of an average, each member's, the heaviest first."""
         if self.members is None:
-            return [(law_named(self.law), self._single)]
+            return [(self.form, self._single)]
         return [(law_named(name), each) for name, each in zip(self.members, self._averaged.members, strict=True)]
 
     @property
@@ -135,6 +144,7 @@ class Fit:
     def tested(self) -> Backtest | None:
         """Return the back-test of all laws of these inputs on these runs, also where this one was named; None with too few budgets.
 
+        Of a law with pinned or tied coefficients it is of that law alone: what was pinned may come from these very runs.
         The first to ask pays for it: up to 0.1 s for a law of compute.
         """
         return None if isinstance(self._test, TooFewPoints) else self._test
@@ -149,9 +159,12 @@ class Fit:
         known = self.backtest or self.known_test
         if known is not None:
             return known
-        letters = letters_of(len(self.axes)) if self.members is not None else law_named(self.law).axes
+        objective = objective_named(self.objective, self.envelope)
+        letters = letters_of(self.axes) if self.members is not None else law_named(self.law).axes
         try:
-            return back_test(self.sample(), letters, objective=objective_named(self.objective, self.envelope))
+            if self.pin or self.tie:
+                return back_test_of(self.form, self.sample(), objective=objective)
+            return back_test(self.sample(), letters, objective=objective)
         except TooFewPoints as error:
             return error
 
@@ -249,9 +262,7 @@ class Fit:
 
         Its degrees of freedom are n − coefficients.
         """
-        return float(
-            np.sqrt(np.sum(self.residuals["residual"] ** 2) / max(1, self.runs_used - len(self.single_laws[0][0].coefficients)))
-        )
+        return float(np.sqrt(np.sum(self.residuals["residual"] ** 2) / max(1, self.runs_used - len(self.single_laws[0][0].free))))
 
     def interval(self) -> pd.DataFrame:
         """Return the intervals: index `coefficient`, columns `low` and `high`, at the level that was asked for."""
@@ -361,9 +372,7 @@ class Fit:
         """
         if self.members is not None:
             return f"{self.metric} = exp({' + '.join(f'{weight:.2f} · log {law}' for law, weight in self.members.items())})"
-        return law_named(self.law).equation(
-            {n: significant(v, digits) for n, v in self.coefficients.items()}, self.metric, self.axes
-        )
+        return self.form.equation({n: significant(v, digits) for n, v in self.coefficients.items()}, self.metric, self.axes)
 
     def summary(self) -> str:
         """Return some lines for people.
@@ -373,8 +382,7 @@ class Fit:
         what = f"{self.law} law" if self.members is None else f"average of {len(self.members)} laws"
         lines = [f"{what} of {self.metric} against {self.x_words}, on {self.on_words}", f"  {self.equation()}"]
         for name, value in self.coefficients.items():
-            low, high = significant(self.estimate.low[name]), significant(self.estimate.high[name])
-            lines.append(f"  {name} = {significant(value)}  ({self.level_words}: {low} … {high})")
+            lines.append(f"  {name} = {significant(value)}  ({self.interval_words(name)})")
         lines += [f"  {line}" for line in self.lights.lines()]
         lines.append(f"  R² {self.r_squared:.4f} (log–log), {self.residual_words}")
         if self.backtest is not None:
@@ -383,6 +391,14 @@ class Fit:
         lines += [f"  note: {note}" for note in self.notes]
         lines.append(f"  {self.runs_words} used, {self.excluded_words}")
         return "\n".join(lines)
+
+    def interval_words(self, name: str) -> str:
+        """Say what a coefficient's interval is: `95 %: 1.72 … 1.91`, `pinned`, or the same after `as alpha`, which it is tied to."""
+        form = self.form
+        kept = form.copies.get(name, name)
+        low, high = significant(self.estimate.low[name]), significant(self.estimate.high[name])
+        words = "pinned" if kept in form.pinned else f"{self.level_words}: {low} … {high}"
+        return words if kept == name else f"as {kept}, {words}"
 
     @property
     def x_words(self) -> str:
@@ -433,6 +449,8 @@ class Fit:
                 name: with_interval(value, self.estimate.low[name], self.estimate.high[name])
                 for name, value in self.coefficients.items()
             },
+            "pinned": sorted(self.pin),
+            "tied": [list(group) for group in self.tie],
             "members": [{"law": law, "weight": weight} for law, weight in (self.members or {}).items()],
             "backtest": self.backtest.to_dict() if self.backtest is not None else None,
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],

@@ -21,16 +21,17 @@ def status_of(
     def about(where: np.ndarray) -> tuple[str, ...]:
         return tuple(str(name) for name in names[where])
 
-    exponents = np.isin(names, [shape.name for shape in law.shapes if not shape.is_logged])
-    open_ended = ~np.isfinite(low) | ~np.isfinite(high)
-    is_floor = names == "E"
-    gone = np.isin(
-        names,
-        [name for term in law.terms for name in (term.coefficient, *term.exponents) if _is_gone(law, term.coefficient, at_zero)],
-    )
+    is_free = ~law.is_pinned
+    exponents = np.isin(names, [shape.name for shape in law.shapes if not shape.is_logged]) & is_free
+    open_ended = (~np.isfinite(low) | ~np.isfinite(high)) & is_free
+    is_floor = (names == "E") & is_free
+    terms = {term.coefficient for term in law.terms if at_zero[law.coefficients.index(term.coefficient)]}
+    gone = np.isin(names, [*terms, *law.hidden_without(terms)]) & is_free
     if not point.converged[0]:
         return FitStatus.NOT_CONVERGED, ()
     if not law.floor:
+        if not exponents.any():  # it is pinned
+            return FitStatus.OK, ()
         (place,) = np.flatnonzero(exponents)
         status = exponent_status(low[place], high[place])
         return status, () if status == FitStatus.OK else about(exponents)
@@ -44,7 +45,7 @@ def status_of(
         return FitStatus.AT_BOUND, about(at_bound)
     if (at_zero & is_floor).any():
         return FitStatus.NO_FLOOR, ("E",)
-    if low[0] <= 0:
+    if (is_floor & (low <= 0)).any():
         return FitStatus.FLOOR_NOT_IDENTIFIED, ("E",)
     if open_ended.any():
         return FitStatus.NOT_IDENTIFIED, about(open_ended)
@@ -56,10 +57,6 @@ def exponent_status(low: float, high: float) -> FitStatus:
     if high < 0:
         return FitStatus.RISES
     return FitStatus.EXPONENT_NOT_IDENTIFIED if low <= 0 else FitStatus.OK
-
-
-def _is_gone(law: Law, coefficient: str, at_zero: np.ndarray) -> bool:
-    return bool(at_zero[law.coefficients.index(coefficient)])
 
 
 def _rises(sample: Sample, precision: Precision) -> bool:

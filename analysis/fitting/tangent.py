@@ -25,7 +25,8 @@ class Tangent:
 
     jacobian: (n, p), of the log curve by theta; columns that cannot vary are zero. residual: (n,), log y − log f.
     weights: (n,), by which runs count. noise: (n,), standard deviation of a residual relative to others, `1/(f·s)`.
-    cell: (n,). kept: (p,), which entries of theta vary: not those of a term that vanished, nor a shape at the bound of its search.
+    cell: (n,). kept: (p,), which entries of theta vary: not those of a term that vanished, nor a shape at the bound of its search,
+        nor what is pinned.
     centring: (p, p), theta = centring @ (theta for centred log inputs): matrices are inverted there, where they are well conditioned.
     """
 
@@ -136,8 +137,8 @@ def tangent_at(law: Law, sample: Sample, theta: np.ndarray, objective: Objective
     _, at_curve = objective.residual(f, f)  # s where y is f: noise must not depend on the draw of y itself
     _, _, robust = objective.influence(r)
     gone = {term.coefficient for term in law.terms if np.isneginf(theta[law.coefficients.index(term.coefficient)])}
-    gone |= {name for term in law.terms if term.coefficient in gone for name in term.exponents}
-    kept = np.array([name not in gone for name in law.coefficients]) & ~at_bound
+    gone |= law.hidden_without(gone)
+    kept = np.array([name not in gone for name in law.coefficients]) & ~at_bound & ~law.is_pinned
     jacobian = np.where(kept, law.log_curve_jacobian(sample.inputs, theta), 0.0)
     return Tangent(
         jacobian=jacobian,

@@ -2,7 +2,7 @@
 
 `D' = U + U·R*·(1 − exp(−R/R*))` with U unique examples and R = D/U − 1 repeats of them: the first repeats count almost in full, and
 no number of them is worth more than R*·U new examples. Differs from the paper in that the parameters are not discounted in the same
-manner (its N'): that needs the compute-optimal size for U examples, which a table of runs does not hold.
+manner (its N'): that is the law `data-constrained-both`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from analysis.laws.discount import bounds_of_scale, discounted
 from analysis.laws.law import Law, Shape, Slope, Term
 
 __all__ = ["LAW"]
@@ -20,11 +21,7 @@ def _log_terms(logs: np.ndarray, shape: np.ndarray) -> tuple[Sequence[np.ndarray
     log_N, log_D, log_U = logs
     alpha, beta, log_half = (shape[:, place : place + 1] for place in range(3))
     log_U = np.minimum(log_U, log_D)  # of a budget below one epoch, what was seen is all unique
-    repeats, scale = np.expm1(log_D - log_U), np.exp(log_half)
-    q = repeats / scale
-    worth = -scale * np.expm1(-q)  # R*·(1 − exp(−R/R*))
-    log_D_prime = log_U + np.log1p(worth)
-    by_scale = (worth - repeats * np.exp(-q)) / (1 + worth)  # d log D' / d log R*
+    log_D_prime, by_scale, _ = discounted(log_D, log_U, log_half)
     return [-alpha * log_N, -beta * log_D_prime], [(0, 0, -log_N), (1, 1, -log_D_prime), (1, 2, -beta * by_scale)]
 
 
@@ -32,12 +29,6 @@ def _equation(values: Mapping[str, str], metric: str, x: Sequence[str]) -> str:
     N, D, U = x
     powers = f"{values['A']} · {N}^-{values['alpha']} + {values['B']} · D'^-{values['beta']}"
     return f"{metric} = {values['E']} + {powers}, D' = {U} · (1 + {values['Rstar']} · (1 − exp(−({D}/{U} − 1)/{values['Rstar']})))"
-
-
-def _bounds_of_half(logs: np.ndarray) -> tuple[float, float]:
-    # A number of repeats has no unit, so the bounds need not look at the runs: one run of many repeats must not move them. Below, not even a
-    # hundredth of an epoch counts beyond the first; above, a million count in full.
-    return float(np.log(1e-2)), float(np.log(1e6))
 
 
 LAW = Law(
@@ -60,7 +51,7 @@ LAW = Law(
     shapes=(
         Shape("alpha", 0, nodes=14),
         Shape("beta", 1, nodes=14),
-        Shape("Rstar", 1, kind="count", bounds=_bounds_of_half, nodes=14),
+        Shape("Rstar", 1, kind="count", bounds=bounds_of_scale, nodes=14),
     ),
     log_terms=_log_terms,
     shares_unit_with=(0, 1, 1),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -40,8 +40,10 @@ class Shape:
 
     name: its letter. axis: the input it belongs to, an index into `Law.axes`.
     kind: `exponent`: positive, without a unit, searched on a logarithmic grid within `EXPONENT_TIMES_SPAN`; `location`: a place on the
-        axis, in its unit; `count`: a positive number without a unit. The last two are handled as logarithms.
-    bounds: of the logarithm of a location or count, from the log inputs (k, n); scale-free as well. None for an exponent.
+        axis, in its unit, or in that over the unit of the axis `per`; `count`: a positive number without a unit; `ratio`: of one part of a term to another, in units that follow from
+        `exponents` and `rises`, as those of a `Term`. All but the first are handled as logarithms.
+    bounds: of the coefficient as the solver holds it, from the log inputs (k, n); scale-free as well. Of a ratio they hold for centred
+        inputs, where both parts are about 1. None for an exponent: `EXPONENT_TIMES_SPAN`.
     nodes: of the grid that finds the basin of the optimum.
     may_be_negative: an exponent that may have either sign.
     """
@@ -52,6 +54,9 @@ class Shape:
     bounds: Callable[[np.ndarray], tuple[float, float]] | None = None
     nodes: int = 32
     may_be_negative: bool = False
+    exponents: Mapping[str, int] = field(default_factory=dict)
+    rises: Mapping[str, int] = field(default_factory=dict)
+    per: int | None = None
 
     @property
     def is_logged(self) -> bool:
@@ -80,10 +85,12 @@ class Term:
     """Describes a summand `coefficient · exp(…)` with a coefficient that is not negative.
 
     exponents: which shape coefficients are powers of which input, {"a": 0}: rescaling input 0 by s multiplies the coefficient by s^a.
+    rises: the same of powers that rise with the input: rescaling divides the coefficient.
     """
 
     coefficient: str
     exponents: Mapping[str, int]
+    rises: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +102,7 @@ class Law:
 
     name: as `--law` takes it.
     formula: for people; `x` is the input of a law of one axis.
-    axes: letters of the inputs: C compute, N params, D examples seen, U unique examples.
+    axes: letters of the inputs, see `analysis.laws.axes`.
     coefficients: the letters of the formula, in the order in which they are shown.
     meanings: letter → what it is, in words.
     citation: where the form comes from.
@@ -105,6 +112,9 @@ class Law:
     log_terms: `log_terms(logs (k, n), shape (draws, q)) -> (logs of the terms without their coefficients, slopes)`: a sequence of arrays
         (draws, n) in the order of `terms`, and `Slope`s.
     shares_unit_with: for each axis, the axis whose unit it must keep to when inputs are rescaled.
+    is_candidate: whether it takes part in the automatic choice.
+    pinned: letter → the number that it is held at; copies: letter → the earlier one whose number it shares; shown: the letters as people
+        see them, copies included; uncentred: axes that are not centred. All four are set by `analysis.laws.constrained` alone.
     """
 
     name: str
@@ -119,11 +129,52 @@ class Law:
     shapes: tuple[Shape, ...]
     log_terms: Callable[[np.ndarray, np.ndarray], tuple[Sequence[np.ndarray], Sequence[Slope]]]
     shares_unit_with: tuple[int, ...] = ()
+    is_candidate: bool = True
+    pinned: Mapping[str, float] = field(default_factory=dict)
+    copies: Mapping[str, str] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
+    uncentred: frozenset[int] = frozenset()
+
+    @property
+    def letters(self) -> tuple[str, ...]:
+        """Return the letters of the formula, also of those coefficients that share the number of another."""
+        return self.shown or self.coefficients
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """Return the letters of the coefficients that a fit has to find."""
+        return tuple(name for name in self.coefficients if name not in self.pinned)
+
+    @property
+    def is_pinned(self) -> np.ndarray:
+        """Say which entries of theta are held at a number, (p,) of booleans."""
+        return np.array([name in self.pinned for name in self.coefficients])
 
     @property
     def least_points(self) -> int:
-        """Count the distinct inputs that a fit needs: one more than there are coefficients, so that the noise can be measured."""
-        return len(self.coefficients) + 1
+        """Count the distinct inputs that a fit needs: one more than there are free coefficients, so that the noise can be measured."""
+        return len(self.free) + 1
+
+    @property
+    def parts(self) -> dict[str, Term | Shape]:
+        """Return by its letter what has a unit that follows from powers: each term, and each shape coefficient."""
+        return {term.coefficient: term for term in self.terms} | {shape.name: shape for shape in self.shapes}
+
+    def hidden_without(self, gone: Collection[str]) -> set[str]:
+        """Return the shape coefficients of which nothing shows where the terms with these coefficients vanish."""
+        seen = {name for term in self.terms if term.coefficient not in gone for name in (*term.exponents, *term.rises)}
+        return {name for term in self.terms if term.coefficient in gone for name in (*term.exponents, *term.rises)} - seen
+
+    @property
+    def powers(self) -> Iterator[tuple[str, str, int]]:
+        """List (coefficient, exponent, axis) for each power of one input whose coefficient and exponent are both to be found.
+
+        A power of a ratio of inputs is none of one input.
+        """
+        for coefficient, part in self.parts.items():
+            for exponent, axis in part.exponents.items():
+                if exponent not in part.rises and not {coefficient, exponent} & self.pinned.keys():
+                    yield coefficient, exponent, axis
 
     @property
     def is_surface(self) -> bool:
@@ -154,7 +205,8 @@ class Law:
         """Return letter → number (draws,), from theta (draws, p)."""
         with np.errstate(over="ignore"):
             natural = np.where(self.logged, np.exp(np.where(self.logged, theta, 0.0)), theta)
-        return {name: natural[..., place] for place, name in enumerate(self.coefficients)}
+        place = {name: place for place, name in enumerate(self.coefficients)}
+        return {name: natural[..., place[self.copies.get(name, name)]] for name in self.letters}
 
     def theta(self, values: Mapping[str, float]) -> np.ndarray:
         """Return theta, (p,), from letter → number."""
@@ -202,6 +254,10 @@ class Law:
     def centre(self, logs: np.ndarray) -> np.ndarray:
         """Return the mean of each log input, (k,); axes of one unit get one centre. Centred, coefficients are nearly uncorrelated."""
         means = logs.mean(axis=1)
+        if self.uncentred:
+            unit_of = self.shares_unit_with or tuple(range(len(means)))
+            left = {unit_of[axis] for axis in self.uncentred}
+            means[[axis for axis, unit in enumerate(unit_of) if unit in left]] = 0.0
         return means[list(self.shares_unit_with)] if self.shares_unit_with else means
 
     def uncentring(self, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -210,10 +266,11 @@ class Law:
         Theta for inputs in their unit = matrix @ (theta for inputs divided by exp(centre)) + offset.
         """
         matrix, offset = np.eye(len(self.coefficients)), np.zeros(len(self.coefficients))
-        for term in self.terms:
-            for name, axis in term.exponents.items():
-                matrix[self.coefficients.index(term.coefficient), self.coefficients.index(name)] += centre[axis]
+        for coefficient, part in self.parts.items():
+            for sign, powers in ((1.0, part.exponents), (-1.0, part.rises)):
+                for name, axis in powers.items():
+                    matrix[self.coefficients.index(coefficient), self.coefficients.index(name)] += sign * centre[axis]
         for shape, place in zip(self.shapes, self.shape_at, strict=True):
             if shape.kind == "location":
-                offset[place] = centre[shape.axis]
+                offset[place] = centre[shape.axis] - (0.0 if shape.per is None else centre[shape.per])
         return matrix, offset

@@ -143,5 +143,5 @@ def _forecast(name: str, cells: GridCells, log_x: np.ndarray, noise: float, law:
         return None
     inputs = law_inputs(cells, cells.size, cells.data)[: len(shape.axes)]
     theta = fit_point(shape, inputs, np.exp(cells.loss), objective=objective).theta[0]
-    found = surface_minimum(law, theta, cells, log_x)
+    found = surface_minimum(shape, theta, cells, log_x)
     return found if np.isfinite(found).all() else None

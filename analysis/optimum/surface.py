@@ -19,6 +19,7 @@ from analysis.fitting.fit import fit
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.laws import law_named, law_names
+from analysis.laws.law import Law
 from analysis.optimum.cells import GridCells
 from analysis.optimum.path import Path, path_along, refused
 from scaling.errors import TooFewPoints, UnknownName
@@ -48,7 +49,7 @@ class Surface:
         """Return the standard deviation of the log loss of a cell about the surface, and its degrees of freedom."""
         cells = self.cells
         left = cells.loss - self.fit.log_mean(self.table(cells.size, cells.data))
-        freedom = len(left) - len(law_named(self.fit.law).coefficients)
+        freedom = len(left) - len(self.fit.form.free)
         return float(np.sqrt(left @ left / max(freedom, 1))), freedom
 
     def optimum(self, log_x: np.ndarray) -> np.ndarray:
@@ -56,7 +57,7 @@ class Surface:
 
         There is none where the curve falls to the end of the sizes looked at, a million times beyond those tried.
         """
-        return surface_minimum(self.fit.law, self.fit.theta, self.cells, log_x)
+        return surface_minimum(self.fit.form, self.fit.theta, self.cells, log_x)
 
     def optimum_draws(self, log_x: np.ndarray, costs: np.ndarray) -> np.ndarray:
         """Return log size of the minimum in every draw, (draws, k), NaN where one has none.
@@ -71,12 +72,12 @@ class Surface:
         thetas = estimate.draws
         found = np.array(
             [
-                surface_minimum(self.fit.law, theta, self.cells, log_x, costs[number % len(costs)])
+                surface_minimum(self.fit.form, theta, self.cells, log_x, costs[number % len(costs)])
                 for number, theta in enumerate(thetas)
             ]
         )
         # Spread for the small sample alone. What the form of the law may be off by shows in how far the approaches differ.
-        spread = small_sample_factor(self.fit.cells, len(law_named(self.fit.law).coefficients), self.fit.precision)
+        spread = small_sample_factor(self.fit.cells, len(self.fit.form.free), self.fit.precision)
         known = np.isfinite(found) & np.isfinite(value)
         return np.where(known, value + spread * (np.where(known, found, 0.0) - np.where(known, value, 0.0)), np.nan)
 
@@ -88,16 +89,15 @@ def law_inputs(cells: GridCells, log_size: np.ndarray, log_data: np.ndarray) -> 
         return np.stack([np.exp(log_size), seen, _unique(seen, cells)])
 
 
-def surface_minimum(law: str, theta: np.ndarray, cells: GridCells, log_x: np.ndarray, cost: np.ndarray | None = None) -> np.ndarray:
+def surface_minimum(law: Law, theta: np.ndarray, cells: GridCells, log_x: np.ndarray, cost: np.ndarray | None = None) -> np.ndarray:
     """Find the log size at which the law theta (p,) is least at each compute (k,).
 
     It is ±inf where the law falls to the end of the sizes looked at.
     """
     sizes = np.linspace(cells.sizes[0] - _BEYOND, cells.sizes[-1] + _BEYOND, _SIZES)
-    shape = law_named(law)
     log_data = cells.cost.log_data(log_x[:, None], sizes, None if cost is None else cost[None])
-    inputs = law_inputs(cells, np.tile(sizes, len(log_x)), log_data.ravel())[: len(shape.axes)]
-    return _minimum(sizes, shape.log_curve(inputs, theta[None]).reshape(len(log_x), _SIZES))
+    inputs = law_inputs(cells, np.tile(sizes, len(log_x)), log_data.ravel())[: len(law.axes)]
+    return _minimum(sizes, law.log_curve(inputs, theta[None]).reshape(len(log_x), _SIZES))
 
 
 def fit_surface(

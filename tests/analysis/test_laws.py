@@ -18,7 +18,21 @@ TRUTHS = {
     "hill": {"E": 0.5, "H": 3.0, "a": 0.8, "k": 50.0},
     "broken": {"E": 0.4, "A": 2.0, "a": 0.1, "b": 0.7, "k": 200.0, "f": 0.3},
     "chinchilla": {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37},
+    "chinchilla-tied": {"E": 1.87, "A": 521.0, "alpha": 0.353, "B": 1488.0},
+    "skaling": {"E": 1.5, "A": 300.0, "alpha": 0.32, "r": 3.0, "beta": 0.3, "k": 0.4},
     "data-constrained": {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37, "Rstar": 15.0},
+    "repeat-penalty": {"E": 1.8, "A": 480.0, "alpha": 0.35, "B": 2100.0, "beta": 0.37, "P": 0.05, "delta": 0.9, "kappa": 0.5},
+    "three-term": {"E": 1.8, "A": 480.0, "alpha": 0.35, "C": 90.0, "gamma": 0.5, "B": 7.0, "beta": 0.3},
+    "data-constrained-both": {
+        "E": 1.87,
+        "A": 521.0,
+        "alpha": 0.353,
+        "B": 1488.0,
+        "beta": 0.353,
+        "Rstar": 15.4,
+        "RNstar": 5.3,
+        "u": 0.051,
+    },
 }
 
 
@@ -29,6 +43,8 @@ def design(law):
     N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 1e10, 5), np.geomspace(1e8, 1e12, 6)))
     if law.axes == ("N", "D"):
         return np.stack([N, D])
+    if law.axes == ("N", "K", "M"):
+        return np.stack([np.repeat(N, 5), np.repeat(D, 5) / 1e6, np.tile(np.geomspace(16, 4096, 5), len(D))])
     epochs = np.geomspace(1, 60, 4)
     return np.stack([np.repeat(N, 4), np.repeat(D, 4), np.repeat(D, 4) / np.tile(epochs, len(D))])
 
@@ -112,7 +128,11 @@ class TestLaw:
         np.testing.assert_allclose(after.loss, before.loss, rtol=1e-6)
         for shape in law.shapes:
             ratio = after.values[shape.name] / before.values[shape.name]
-            assert ratio == pytest.approx(unit_x if shape.kind == "location" else 1.0, rel=2e-2)
+            if shape.kind == "ratio":  # of powers of the inputs, which have their own exponents
+                grows = [sum(after.values[name][0] for name in powers) for powers in (shape.exponents, shape.rises)]
+                assert np.log(ratio) == pytest.approx((grows[0] - grows[1]) * np.log(unit_x), abs=0.2)
+                continue
+            assert ratio == pytest.approx(unit_x if shape.kind == "location" and shape.per is None else 1.0, rel=2e-2)
         np.testing.assert_allclose(
             law.log_curve(inputs * unit_x, after.theta) - np.log(unit_y), law.log_curve(inputs, before.theta), atol=1e-4
         )
