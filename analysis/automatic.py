@@ -50,8 +50,8 @@ def letters_of(columns: Sequence[str]) -> tuple[str, ...]:
 
     Raises `UsageError` when no law has as many.
     """
-    laws = sorted(map(law_named, law_names()), key=lambda law: (len(law.axes), "U" not in law.axes))
-    by_number = {len(law.axes): law.axes for law in reversed(laws)}
+    laws = list(map(law_named, law_names()))
+    by_number = {len(law.axes): law.axes for law in laws} | {len(law.axes): law.axes for law in laws if "U" in law.axes}
     usual = {frozenset(AXIS_COLUMNS[letter] for letter in law.axes): law.axes for law in laws}
     if len(columns) not in by_number:
         raise UsageError(

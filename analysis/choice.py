@@ -123,7 +123,7 @@ def _is_known(estimate: Estimate, cells: int) -> bool:
         return False
     law = estimate.law
     few = cells < CELLS_A_COEFFICIENT * len(law.free)
-    names = law.coefficients if few else [shape.name for shape in law.shapes if not shape.is_logged]
+    names = law.free if few else [shape.name for shape in law.shapes if not shape.is_logged and shape.name in law.free]
     return all(np.isfinite([estimate.low[name], estimate.high[name]]).all() for name in names)
 
 

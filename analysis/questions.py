@@ -170,6 +170,14 @@ Reference = Annotated[
         is_option=False,
     ),
 ]
+Pin = Annotated[
+    tuple[str, ...],
+    Asked("Hold a coefficient of the named law at a number: E=1.69; repeatable, or with commas between.", shape="LETTER=NUMBER"),
+]
+Tie = Annotated[
+    tuple[str, ...],
+    Asked("Let coefficients of the named law share one number: alpha=beta; repeatable.", shape="LETTER=LETTER"),
+]
 FittedTo = Annotated[
     Literal["frontier", "all"] | None,
     Asked(
@@ -269,7 +277,7 @@ class FitsQuestion(DrawnQuestion):
         tuple[str, ...],
         Asked(
             "Names of laws; when left out the one that forecasts best first, then power and power-floor.",
-            more="power, power-floor, saturating, hill, broken, chinchilla, data-constrained, or auto (the forecast, which may average laws); repeatable.",
+            more="power, power-floor, saturating, hill, broken; of size and examples chinchilla, chinchilla-tied, skaling; with unique examples data-constrained, data-constrained-both, repeat-penalty; of size, steps and batch size three-term; or auto (the forecast, which may average laws); repeatable.",
         ),
     ] = ()
     on: Annotated[
@@ -281,6 +289,8 @@ class FitsQuestion(DrawnQuestion):
     ] = "both"
     x: Annotated[str, Asked(_X, is_column=True, told=True, more=_SURFACE)] = "core_hours"
     objective: Objective = "log"
+    pin: Pin = ()
+    tie: Tie = ()
 
     @property
     def axes(self) -> str | tuple[str, ...] | None:
@@ -306,6 +316,8 @@ class PredictQuestion(DrawnQuestion):
     on: FittedTo = None
     x: Annotated[str, Asked(_X, is_column=True, more=f"{_SURFACE} Default: what the law is of.")] = "core_hours"
     objective: Objective = "log"
+    pin: Pin = ()
+    tie: Tie = ()
 
 
 @dataclass(frozen=True)
@@ -375,6 +387,12 @@ class OptimumQuestion(FrontierQuestion):
     FORM: ClassVar[tuple[str, ...]] = ("experiment", "family", "metric", "x")
 
     family: Annotated[str | None, Asked("Only this model family; needed where there are several.", "Family", any="all")] = None
+    law: Annotated[
+        str | None,
+        Asked("The surface; when left out chinchilla or data-constrained, whichever forecasts better.", more="With --optimum."),
+    ] = None
+    pin: Pin = ()
+    tie: Tie = ()
     level: Level = 0.95
 
 

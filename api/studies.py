@@ -106,7 +106,7 @@ def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:
 
 
 def _fit_all(database: Database, question: FitsQuestion) -> Fits:
-    settings = {name: getattr(question, name) for name in ("metric", "objective", "level", "bootstrap", "seed")} | {
+    settings = {name: getattr(question, name) for name in ("metric", "objective", "level", "bootstrap", "seed", "pin", "tie")} | {
         "x": question.axes
     }
 

@@ -21,7 +21,7 @@ def exponent_not_identified(fit: Fit) -> list[Diagnostic]:
     found = [
         (law, name, estimate.low[name], estimate.high[name])
         for law, estimate in fit.single_laws
-        for name in (shape.name for shape in law.shapes if not shape.is_logged)
+        for name in (shape.name for shape in law.shapes if not shape.is_logged and shape.name not in law.pinned)
         if estimate.low[name] <= 0 <= estimate.high[name] or not np.isfinite([estimate.low[name], estimate.high[name]]).all()
     ]
     if not found:

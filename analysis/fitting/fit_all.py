@@ -148,11 +148,14 @@ def _choices(
 
 
 def _sharing_a_test(fits: list[Fit]) -> Iterator[Fit]:
-    """Give fits to the same runs, of the same inputs, one back-test, which is made once."""
+    """Give fits to the same runs, of the same inputs, one back-test, which is made once. A law with pins or ties has its own."""
     tests: dict[tuple[str, ...], Backtest | TooFewPoints | None] = {
         each.axes: each.backtest for each in fits if each.backtest is not None
     }
     for each in fits:
+        if each.pin or each.tie:
+            yield each
+            continue
         if len(fits) > 1 and each.axes not in tests:
             tests[each.axes] = each.tested or each.untested
         yield replace(each, known_test=tests[each.axes]) if each.axes in tests and each.known_test is None else each

@@ -124,13 +124,14 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
         new_loss = here.loss(candidate)
         gain = at - new_loss
         better = gain > 0
-        # A step that should gain less than rounding and gains nothing is the end; damping it further only takes time.
+        # A step that should gain less than rounding and gains nothing is the end; damping it further only takes time. One that a bound has
+        # turned uphill, which promises a loss, is none: a shorter one may gain.
         promised = np.einsum("di,di->d", candidate - now, gradient)
         now, at = np.where(better[:, None], candidate, now), np.where(better, new_loss, at)
         damping = np.where(better, np.maximum(damping * 0.15, 1e-12), damping * 6.0)
         small = tolerance * at
         quiet = np.where(better, np.where(gain <= small, quiet + 1, 0), quiet)
-        done = (~better & (promised <= small)) | (quiet >= 2) | (damping > 1e10) | (at < 1e-28)
+        done = (~better & (np.abs(promised) <= small)) | (quiet >= 2) | (damping > 1e10) | (at < 1e-28)
         if done.any():
             theta[active], loss[active], converged[active] = now, at, done
             left = ~done

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, reduce
 from itertools import pairwise
-from math import isfinite
+from math import isfinite, prod
 
 import numpy as np
 
@@ -24,6 +24,8 @@ Pins = Mapping[str, float] | Sequence[str]
 
 Ties = Sequence[Sequence[str] | str]
 """Letters that share one number, `("alpha", "beta")` each, or texts such as `alpha=beta`."""
+
+_MOST_NODES = 60  # of a coefficient: as fine as the search of any law
 
 _KINDS = {
     "E": "a floor",
@@ -89,7 +91,13 @@ def _constrained(law: Law, pins: tuple[tuple[str, float], ...], groups: tuple[tu
         kept = tied.copies.get(letter, letter)
         if pinned.setdefault(kept, number) != number:
             raise UsageError(f"{letter} and {kept} are tied, but pinned at {number:g} and {pinned[kept]:g}", hint="pin one of them")
-    held = replace(tied, pinned=pinned, shown=law.coefficients, uncentred=tied.uncentred | _axes_of(tied, pinned))
+    held = replace(
+        tied,
+        pinned=pinned,
+        shown=law.coefficients,
+        uncentred=tied.uncentred | _axes_of(tied, pinned),
+        shapes=_searched_finely(tied, pinned),
+    )
     if not held.free:
         raise UsageError(f"all coefficients of law {law.name} are pinned: nothing is left to fit", hint="leave one of them free")
     return held
@@ -178,6 +186,16 @@ def _tied(law: Law, copies: Mapping[str, str], kinds: Mapping[str, str]) -> Law:
         copies=dict(copies),
         shown=law.coefficients,
         uncentred=_axes_of(law, [name for name in (*copies, *copies.values()) if kinds[name] == "scale"]),
+    )
+
+
+def _searched_finely(law: Law, pinned: Mapping[str, float]) -> tuple[Shape, ...]:
+    """Give the nodes of pinned shape coefficients to the search for the others, in which they are few."""
+    free = [shape for shape in law.shapes if shape.name not in pinned]
+    spare = prod(shape.nodes for shape in law.shapes if shape.name in pinned)
+    finer = spare ** (1 / max(1, len(free)))
+    return tuple(
+        replace(shape, nodes=min(_MOST_NODES, int(shape.nodes * finer))) if shape in free else shape for shape in law.shapes
     )
 
 

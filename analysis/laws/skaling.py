@@ -61,9 +61,9 @@ LAW = Law(
     terms=(Term("A", {"alpha": 0}),),
     shapes=(
         Shape("alpha", 0, nodes=8),
-        Shape("r", 1, kind="ratio", bounds=_bounds_of_r, nodes=7, exponents={"beta": 1}, rises={"alpha": 0}),
+        Shape("r", 1, kind="ratio", bounds=_bounds_of_r, nodes=6, exponents={"beta": 1}, rises={"alpha": 0}),
         Shape("beta", 1, nodes=8),
-        Shape("k", 1, kind="count", bounds=_bounds_of_k, nodes=4),
+        Shape("k", 1, kind="count", bounds=_bounds_of_k, nodes=5),
     ),
     log_terms=_log_terms,
 )

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.interval import check_level
+from analysis.laws.constrained import Pins, Ties
 from analysis.optimum.agreement import with_bend, with_disagreement
 from analysis.optimum.cells import grid_cells, grid_frontier
 from analysis.optimum.choice import choose_approach
@@ -36,6 +37,8 @@ def compute_optimal(
     x: str = "core_hours",
     family: str | None = None,
     law: str | None = None,
+    pin: Pins = (),
+    tie: Ties = (),
     objective: str = "log",
     models: Mapping[str, float] | None = None,
     epochs: Sequence[float] | None = None,
@@ -65,7 +68,8 @@ def compute_optimal(
         runs: one row a run, with `epochs` (else `examples_seen`), and `params` or `model`; `examples_seen` and `unique_examples` where
             known.
         family: whose runs, where the table has several.
-        law: the surface, `chinchilla` or `data-constrained`; None: the one that forecasts the larger runs best.
+        law: the surface; None: of `chinchilla` and, with repeated epochs, `data-constrained` the one that forecasts the larger runs best.
+        pin, tie: of a surface that is named, see `analysis.fit`.
         objective: by which it is fitted, see `analysis.fit`; `huber-log` bounds the pull of outliers.
         models, epochs: what can be run, name → size; those of the table when left out.
         bootstrap: draws behind the intervals.
@@ -89,7 +93,16 @@ def compute_optimal(
     fault = ""
     try:
         surface = fit_surface(
-            found.runs, cells, metric=metric, law=law, objective=objective, bootstrap=bootstrap, level=level, seed=seed
+            found.runs,
+            cells,
+            metric=metric,
+            law=law,
+            pin=pin,
+            tie=tie,
+            objective=objective,
+            bootstrap=bootstrap,
+            level=level,
+            seed=seed,
         )
     except TooFewPoints as error:
         fault = str(error)
@@ -105,7 +118,7 @@ def compute_optimal(
     paths = with_bend(with_disagreement((by_surface, by_envelope, by_slices), x))
     answering = [path.approach for path in paths if path.says]
     choice = choose_approach(
-        cells, moved, answering, noise=noise.cell, law=surface.fit.law if surface else None, objective=objective
+        cells, moved, answering, noise=noise.cell, law=surface.fit.form if surface else None, objective=objective
     )
     answer = Optimum(
         metric=metric,

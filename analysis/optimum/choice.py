@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from analysis.fitting.point import fit_point
-from analysis.laws import law_named
+from analysis.laws.law import Law
 from analysis.optimum.best_line import interior_slices
 from analysis.optimum.cells import GridCells
 from analysis.optimum.envelope import envelope_line
@@ -71,7 +71,7 @@ class Choice:
 
 
 def choose_approach(
-    cells: GridCells, moved: np.ndarray, answering: Sequence[str], *, noise: float, law: str | None, objective: str
+    cells: GridCells, moved: np.ndarray, answering: Sequence[str], *, noise: float, law: Law | None, objective: str
 ) -> Choice:
     """Choose the approach that forecasts the larger budgets best, of those that answer.
 
@@ -131,17 +131,16 @@ def choose_approach(
     return Choice(chosen, dict(zip(names, regret[:, 0].tolist(), strict=True)), len(scores), forecasts)
 
 
-def _forecast(name: str, cells: GridCells, log_x: np.ndarray, noise: float, law: str | None, objective: str) -> np.ndarray | None:
+def _forecast(name: str, cells: GridCells, log_x: np.ndarray, noise: float, law: Law | None, objective: str) -> np.ndarray | None:
     """Forecast the log of the best size at each compute (k,) by an approach; None where it refuses."""
     if name == "isocompute":
         return isocompute_line(cells, noise, log_x)
     if name == "envelope":
         return envelope_line(cells, log_x)
     assert law is not None
-    shape = law_named(law)
-    if len(cells.loss) < shape.least_points or len(cells.sizes) < _LEAST_BUDGETS:
+    if len(cells.loss) < law.least_points or len(cells.sizes) < _LEAST_BUDGETS:
         return None
-    inputs = law_inputs(cells, cells.size, cells.data)[: len(shape.axes)]
-    theta = fit_point(shape, inputs, np.exp(cells.loss), objective=objective).theta[0]
-    found = surface_minimum(shape, theta, cells, log_x)
+    inputs = law_inputs(cells, cells.size, cells.data)[: len(law.axes)]
+    theta = fit_point(law, inputs, np.exp(cells.loss), objective=objective).theta[0]
+    found = surface_minimum(law, theta, cells, log_x)
     return found if np.isfinite(found).all() else None

@@ -19,13 +19,18 @@ from analysis.fitting.fit import fit
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.laws import law_named, law_names
+from analysis.laws.constrained import Pins, Ties
 from analysis.laws.law import Law
 from analysis.optimum.cells import GridCells
 from analysis.optimum.path import Path, path_along, refused
-from scaling.errors import TooFewPoints, UnknownName
+from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import FitStatus, OptimumStatus
 
-__all__ = ["Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path"]
+__all__ = ["CANDIDATES", "Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path"]
+
+CANDIDATES = ("chinchilla", "data-constrained")
+"""The surfaces among which an optimum chooses. Tied exponents forecast losses well, but have answered how the best size grows before any run
+has: as the root of compute. The others are taken where they are named."""
 
 _BUDGETS = 9
 _SIZES = 361
@@ -101,19 +106,34 @@ def surface_minimum(law: Law, theta: np.ndarray, cells: GridCells, log_x: np.nda
 
 
 def fit_surface(
-    runs: pd.DataFrame, cells: GridCells, *, metric: str, law: str | None, objective: str, bootstrap: int, level: float, seed: int
+    runs: pd.DataFrame,
+    cells: GridCells,
+    *,
+    metric: str,
+    law: str | None,
+    objective: str,
+    bootstrap: int,
+    level: float,
+    seed: int,
+    pin: Pins = (),
+    tie: Ties = (),
 ) -> Surface:
-    """Fit `law`, or, where none is named, the one of `surface_laws` that forecasts the larger runs best from the smaller.
+    """Fit `law`, or, where none is named, the one of `CANDIDATES` that forecasts the larger runs best from the smaller.
 
     Args:
         runs: those of the cells, as `Frontier.runs` has them.
+        pin, tie: of a law that is named, see `analysis.fit`.
 
     Raises: TooFewPoints; UnknownName for a law that is not a surface.
     """
     table, columns = _with_inputs(runs, cells)
     if law is not None and law not in surface_laws():
         raise UnknownName("surface", law, surface_laws())
-    names = [law] if law is not None else surface_laws(repeats=cells.repeats)
+    if law is None and (pin or tie):
+        raise UsageError(
+            "pinned and tied coefficients are those of one surface, and none is named", hint="name it: --law chinchilla"
+        )
+    names = [law] if law is not None else [name for name in CANDIDATES if cells.repeats or "U" not in law_named(name).axes]
     fits: list[Surface] = []
     fault: TooFewPoints | None = None
     for name in names:
@@ -129,6 +149,8 @@ def fit_surface(
                 bootstrap=bootstrap,
                 level=level,
                 seed=seed,
+                pin=pin,
+                tie=tie,
             )
         except TooFewPoints as error:
             fault = fault or error
@@ -141,10 +163,9 @@ def fit_surface(
     return next(surface for surface in fits if surface.fit is best)
 
 
-def surface_laws(*, repeats: bool = True) -> list[str]:
-    """List the laws of size and examples; those that tell repeated examples from new ones only where there are `repeats`."""
-    axes = (("N", "D"), ("N", "D", "U"))
-    return [name for name in law_names() if law_named(name).axes in axes[: 2 if repeats else 1]]
+def surface_laws() -> list[str]:
+    """List the laws of size and examples."""
+    return [name for name in law_names() if law_named(name).axes in (("N", "D"), ("N", "D", "U"))]
 
 
 def surface_path(surface: Surface, *, x: str, level: float, seed: int, noise: float) -> Path:

@@ -89,13 +89,13 @@ def print_plain(console: Console, law: Fit, plain: Fit | None) -> None:
 
 
 def _print_coefficients(console: Console, fit: Fit) -> None:
-    from analysis.laws import law_named
-
-    meanings, interval = law_named(fit.law).meanings, fit.interval()
+    form, interval = fit.form, fit.interval()
     table = _table("", "value", f"{fit.level_words} low", "high", "")
     for name, value in fit.coefficients.items():
-        low, high = interval["low"][name], interval["high"][name]
-        table.add_row(Text(name, "bold"), significant(value), significant(low), significant(high), Text(meanings[name], "dim"))
+        kept = form.copies.get(name, name)
+        ends = ("pinned", "") if kept in form.pinned else (significant(interval["low"][name]), significant(interval["high"][name]))
+        meaning = form.meanings[name] if kept == name else f"{form.meanings[name]}; tied to {kept}"
+        table.add_row(Text(name, "bold"), significant(value), *ends, Text(meaning, "dim"))
     table.columns[-1].justify = "left"
     console.print(table)
 

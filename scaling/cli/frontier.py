@@ -38,7 +38,6 @@ scaling frontier --data runs.csv --map core_hours=tpu_hours --metric val_loss --
 def frontier_command(
     question: OptimumQuestion,
     optimum: Annotated[bool, typer.Option("--optimum", help="Best size and epochs against compute, by three approaches.")] = False,
-    law: Annotated[str | None, typer.Option(help="With --optimum: the surface, chinchilla or data-constrained.")] = None,
     objective: Annotated[str, typer.Option(help="With --optimum: of the surface; huber-log is robust to outliers.")] = "log",
     bootstrap: Annotated[int, typer.Option(min=100, help="Draws behind the band and the intervals.")] = 400,
     seed: Annotated[int, typer.Option(help="Of those draws.")] = 0,
@@ -75,10 +74,10 @@ def frontier_command(
     runs = source.load(question.metric, also=accelerators_of(which, question.metric, question.x))
     if optimum and which:
         raise UsageError("--reference is beside the frontier, not beside the optimum", hint="leave out --optimum")
-    if not optimum and (question.family or law):
-        raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
+    if not optimum and (question.family or question.law or question.pin or question.tie):
+        raise UsageError("--family, --law, --pin and --tie belong to --optimum", hint="add --optimum")
     if optimum:
-        best = compute_optimal(runs, **question.settings, law=law, objective=objective, bootstrap=bootstrap, seed=seed)
+        best = compute_optimal(runs, **question.settings, objective=objective, bootstrap=bootstrap, seed=seed)
         print_found(best, runs, partial(_print_optimum, runs), json=json, csv=csv)
         return
     metric, x, level = question.metric, question.x, question.level
