@@ -39,6 +39,7 @@ INPUTS = {
     ("C",): ("core_hours",),
     ("N", "D"): ("params", "examples_seen"),
     ("N", "D", "U"): ("params", "examples_seen", "unique_examples"),
+    ("N", "K", "M"): ("params", "steps", "batch_size"),
 }
 """Letters of a law's inputs → columns."""
 

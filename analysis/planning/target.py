@@ -17,7 +17,7 @@ from analysis.fitting.result import Fit
 from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS
 from analysis.optimum.cells import grid_cells, grid_frontier
-from analysis.optimum.surface import Surface
+from analysis.optimum.surface import CANDIDATES, Surface
 from analysis.prediction import runs_to_predict_from
 from analysis.reading.prices import currency_of, unit_of
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
@@ -79,10 +79,21 @@ def aim(
             # Too few, or no such numbers, or sizes of several families, which do not compare: the next laws need less.
             with suppress(ScalingError):
                 return _forecast_of_compute(
-                    _placed(choose_law(runs, x=columns, **settings), target, runs, x), target, runs, x, on, settings
+                    _placed(_surface(runs, columns, settings), target, runs, x), target, runs, x, on, settings
                 )
     _require((x,), "a law of compute", runs, candidates)
     return _placed(choose_law(runs, x=x, on=on, **settings), target, runs, x)
+
+
+def _surface(runs: pd.DataFrame, columns: tuple[str, ...], settings: FitSettings) -> Fit:
+    """Choose the law of these inputs, of those that say how the best size grows, see `analysis.optimum.surface.CANDIDATES`."""
+    found = choose_law(runs, x=columns, **settings)
+    if found.law in CANDIDATES:
+        return found
+    test = found.tested
+    name = (test and test.best(CANDIDATES)) or CANDIDATES[0]
+    axes = columns[: len(law_named(name).axes)]
+    return replace(fit(runs, x=axes, law=name, **settings), chosen=True, forecast=found.forecast, known_test=test or found.untested)
 
 
 def _forecast_of_compute(

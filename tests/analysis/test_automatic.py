@@ -90,7 +90,8 @@ def test_the_order_of_rows_and_the_unit_of_compute_change_nothing(averaged):
 
 def test_a_surface_is_back_tested_over_its_compute(surface):
     fit = analysis.fit(surface, x=("params", "examples_seen"), law="auto")
-    assert fit.law == "chinchilla"
+    assert next(iter(fit.backtest.members)) == "chinchilla"
+    assert set(fit.backtest.laws) == {"chinchilla", "chinchilla-tied", "skaling"}
     assert fit.backtest.scores["chinchilla"] < 0.05
     assert (fit.backtest.held_out["times"] > 1).all()
     far = pd.DataFrame({"params": [1e6, 1e8], "examples_seen": [1e7, 1e9]})
@@ -101,7 +102,35 @@ def test_unique_examples_bring_in_the_law_of_repeated_epochs(surface):
     runs = surface.assign(unique_examples=2e5)
     runs["val_loss"] = runs["val_loss"] * (1 + 0.05 * np.maximum(0, np.log(runs["examples_seen"] / 2e5)))
     fit = analysis.fit(runs, x=("params", "examples_seen", "unique_examples"), law="auto")
-    assert set(fit.backtest.laws) == {"chinchilla", "data-constrained"}
+    assert {"chinchilla", "data-constrained", "repeat-penalty"} <= set(fit.backtest.laws)
+    assert "data-constrained-both" not in fit.backtest.laws  # rarely known without pins
+
+
+def test_steps_and_batch_size_are_known_by_their_columns():
+    """Three inputs are N, D, U unless they are the columns of the law of size, steps and batch size."""
+    law, rng = law_named("three-term"), np.random.default_rng(0)
+    truth = {"E": 1.5, "A": 40.0, "alpha": 0.35, "C": 20.0, "gamma": 0.4, "B": 3.0, "beta": 0.5}
+    axes = np.meshgrid(np.geomspace(1e4, 1e6, 4), np.geomspace(1e2, 1e5, 4), np.geomspace(16, 1024, 3))
+    runs = pd.DataFrame(dict(zip(("params", "steps", "batch_size"), (axis.ravel() for axis in axes), strict=True)))
+    runs["val_loss"] = law.curve(runs.to_numpy().T, truth) * np.exp(0.002 * rng.standard_normal(len(runs)))
+    fit = analysis.fit(runs, x="params,steps,batch_size", law="auto")
+    assert fit.law == "three-term"
+    assert fit.params == pytest.approx(truth, rel=0.25)
+    with pytest.raises(UsageError, match="of params, steps, batch_size, in this order"):
+        analysis.fit(runs, x="params,batch_size,steps", law="auto")
+
+
+def test_a_surface_of_five_runs_has_a_forecast():
+    """One exponent for both inputs leaves a degree of freedom where two leave none."""
+    law = law_named("chinchilla-tied")
+    N, D = np.array([1e6, 3e6, 1e7, 3e7, 1e8]), np.array([3e8, 2e8, 1e9, 8e8, 4e9])
+    y = law.curve(np.stack([N, D]), {"E": 1.8, "A": 500.0, "alpha": 0.35, "B": 1500.0})
+    runs = pd.DataFrame({"params": N, "examples_seen": D, "val_loss": y})
+    fit = analysis.fit(runs, x=("params", "examples_seen"), law="auto")
+    assert fit.law == "chinchilla-tied"
+    assert fit.params == pytest.approx({"E": 1.8, "A": 500.0, "alpha": 0.35, "B": 1500.0}, rel=1e-3)
+    with pytest.raises(TooFewPoints, match="chinchilla has 5 coefficients and needs 6"):
+        analysis.fit(runs, law="chinchilla")
 
 
 @pytest.fixture(scope="module")

@@ -51,6 +51,18 @@ def test_frontier_csv_is_that_of_the_analysis(client, runs):
     assert answer.text == frontier(runs).to_csv()
 
 
+def test_a_link_pins_and_ties_as_the_command_does(client, runs):
+    asked = {"law": ["power-floor"], "on": "all", "pin": ["E=0.1"], "bootstrap": 100}
+    body = strict(client.get("/api/v1/fits", params=asked))
+    assert body == payload(fit_all(runs, laws=["power-floor"], on="all", pin={"E": 0.1}, bootstrap=100))
+    assert body["fits"][0]["coefficients"]["E"] == {"value": 0.1, "low": None, "high": None}
+    refused = client.get("/api/v1/fits", params={**asked, "tie": "A=a"})
+    assert refused.status_code == 422
+    assert "A is a scale, a is an exponent" in refused.text
+    optimum = client.get("/api/v1/optimum", params={"law": "chinchilla", "tie": "alpha=betta"})
+    assert 'did you mean \\"beta\\"' in optimum.text
+
+
 def test_fits_are_the_payload_of_the_analysis(client, runs):
     body = strict(client.get("/api/v1/fits", params={"bootstrap": 100}))
     assert body == payload(fit_all(runs, on="both", bootstrap=100))
