@@ -110,7 +110,8 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     if status == FitStatus.OK:
         status, about = _by_how_much(law, lambda at: status_of(law, sample, point, *ends(at), precision), precision)
     return LawEstimate(
-        values=_named(law, theta) | {name: law.pinned[kept] for name in law.letters if (kept := law.copies.get(name, name)) in law.pinned},
+        values=_named(law, theta)
+        | {name: law.pinned[kept] for name in law.letters if (kept := law.copies.get(name, name)) in law.pinned},
         low=_named(law, low),
         high=_named(law, high),
         status=status,

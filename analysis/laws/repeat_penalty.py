@@ -1,7 +1,8 @@
 """Chinchilla surface with a penalty on repeats, `E + A·N^-alpha + B·D^-beta + P·R^delta·(N/U)^kappa`, R = D/U − 1.
 
 Repeated examples count in full, but overfitting adds to the loss: the more, the larger the model is for its unique examples. So, unlike in
-the law `data-constrained`, further repeats may raise the loss.
+the law `data-constrained`, further repeats may raise the loss. With delta and kappa pinned, P alone compares recipes, as the paper does for
+weight decay.
 """
 
 from __future__ import annotations

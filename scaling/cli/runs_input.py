@@ -205,7 +205,9 @@ def reads_runs(*, without: tuple[str, ...] = (), **defaults: Any) -> Callable[[C
             refuse_both(values.get("json", False), values.get("csv", False))
             source = RunsFrom(**{name: values.pop(name) for name in ours})
             told: dict[str, Any] = {name: tuple(value) if isinstance(value := values.pop(name), list) else value for name in asked}
-            told |= {name: () for name, value in told.items() if value is None and known[name].default == ()}  # what Typer calls None
+            told |= {
+                name: () for name, value in told.items() if value is None and known[name].default == ()
+            }  # what Typer calls None
             command(source=source, **values, **({"question": kind(**told)} if kind is not None else {}))
 
         options = {"source": ours, "question": asked}
