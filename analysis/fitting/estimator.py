@@ -228,7 +228,7 @@ def _new_run_variances(
 
 def _percentiles(draws: np.ndarray, theta: np.ndarray, spread: float, level: float) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0, method="nearest")
-    with np.errstate(invalid="ignore"):  # −∞ − −∞ for a term that is not there
+    with np.errstate(invalid="ignore", over="ignore"):  # −∞ for a term that is not there, at the point or in draws
         return theta + spread * np.nan_to_num(np.minimum(low - theta, 0.0)), theta + spread * np.nan_to_num(
             np.maximum(high - theta, 0.0)
         )
