@@ -16,6 +16,8 @@ from .learning_rate.trend import LearningRateTrend as LearningRateTrend
 from .learning_rate.unseen import CellRate as CellRate
 from .optimum.allocate import compute_optimal as compute_optimal
 from .optimum.band import frontier_band as frontier_band
+from .optimum.regret import Regret as Regret
+from .optimum.regret import regret as regret
 from .optimum.result import Optimum as Optimum
 from .pareto import Frontier as Frontier
 from .pareto import frontier as frontier

@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from analysis import learning_rate_trend as learning_rate_trend
     from analysis import predict as predict
     from analysis import read_runs as read_runs
+    from analysis import regret as regret
     from analysis.report.document import write_report
     from orchestrator.duplicates import dedup as dedup
     from orchestrator.experiments_file import read_spec as read_spec
@@ -63,6 +64,7 @@ _EXPORTS = {
     "predict": "analysis:predict",
     "read_runs": "analysis:read_runs",
     "read_spec": "orchestrator.experiments_file:read_spec",
+    "regret": "analysis:regret",
     "report": "analysis.report.document:write_report",
     "runs": "orchestrator.store:runs",
     "submit": "orchestrator.main_job:submit",

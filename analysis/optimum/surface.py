@@ -24,7 +24,7 @@ from analysis.optimum.path import Path, path_along, refused
 from scaling.errors import TooFewPoints, UnknownName
 from scaling.outcomes import FitStatus, OptimumStatus
 
-__all__ = ["Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path"]
+__all__ = ["Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path", "with_inputs"]
 
 _BUDGETS = 9
 _SIZES = 361
@@ -110,7 +110,7 @@ def fit_surface(
 
     Raises: TooFewPoints; UnknownName for a law that is not a surface.
     """
-    table, columns = _with_inputs(runs, cells)
+    table, columns = with_inputs(runs, cells)
     if law is not None and law not in surface_laws():
         raise UnknownName("surface", law, surface_laws())
     names = [law] if law is not None else surface_laws(repeats=cells.repeats)
@@ -187,7 +187,7 @@ def surface_path(surface: Surface, *, x: str, level: float, seed: int, noise: fl
     )
 
 
-def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tuple[str, str, str]]:
+def with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tuple[str, str, str]]:
     """Add a column for N, D and U each to the runs, and return the names of these."""
     table = runs.copy()
     if cells.size_name != "params":

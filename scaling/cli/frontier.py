@@ -67,7 +67,7 @@ def frontier_command(
     source, bound and factor, factor_to, factor_source where wanted. They enter
     no fit.
     """
-    from analysis import answer, compute_optimal, frontier, frontier_band
+    from analysis import answer, compute_optimal, frontier, frontier_band, regret
     from analysis.reading.accelerator_hours import measured_in
     from analysis.reference_points.beside import accelerators_of, references_of
 
@@ -89,6 +89,7 @@ def frontier_command(
         print_text(found.to_csv(band))
         print_set_aside(runs, found.excluded)
         return
+    cost = regret(runs, metric=metric, x=x, level=level, bootstrap=bootstrap, seed=seed)
     said: Answer | None = None
     try:
         said = answer(runs, metric=metric, x=x, level=level)
@@ -101,6 +102,8 @@ def frontier_command(
         from scaling.cli.tables import headline
 
         headline(out, no_law if said is None else said.sentence)
+        out.print(cost.sentence(), soft_wrap=True, markup=False, highlight=False)
+        out.print()
         print_frontier(out, found)
         print_points(out, found, band)
         if beside is not None:
@@ -116,7 +119,7 @@ def frontier_command(
         print_diagnostics(out, found.diagnostics)
         print_excluded(out, found.excluded)
 
-    print_found(found, runs, show, json=json, csv=False, band=band, answer=said, references=beside)
+    print_found(found, runs, show, json=json, csv=False, band=band, answer=said, regret=cost, references=beside)
 
 
 def _print_optimum(runs: DataFrame, out: Console, best: Optimum) -> None:
