@@ -19,13 +19,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import check_level
 from analysis.numbers import finite
 from analysis.optimum.cells import GridCells, grid_cells, grid_frontier
-from analysis.optimum.surface import law_inputs, with_inputs
-from analysis.pareto import Frontier
+from analysis.optimum.surface import law_inputs, weighed_surface
 from analysis.reading.prices import currency_of, unit_of
 from analysis.unfinished import takes_runs
 from scaling.errors import ScalingError
@@ -38,6 +36,10 @@ _BEYOND = 10.0
 """By this factor beyond the sizes tried the best is sought, and at `_AHEAD` times the compute by that factor more: nothing tells of others."""
 
 _SIZES = 241
+_TAIL = 0.6
+"""By which the tail of the draws is cut smaller than asked. In simulated grids the plain 95 % quantile held the truth 92 to 96 times in 100,
+since what the draws are made from are estimates themselves."""
+
 _MOST = 1.0  # a bound of as much as the loss itself says nothing
 _LEAST_SIZES, _LEAST_CELLS = 3, 6
 _STEP = 1e-3
@@ -182,7 +184,9 @@ def regret(
         cells = grid_cells(found)
         if why := _too_few(cells):
             return replace(nothing, reason=why)
-        surface = _weighed(found, cells, metric, objective, bootstrap, level, seed)
+        surface = weighed_surface(
+            found.runs, cells, metric=metric, objective=objective, bootstrap=bootstrap, level=level, seed=seed
+        )
     except ScalingError as error:
         return replace(nothing, reason=str(error))
     losses = _Losses(surface, cells, seed)
@@ -198,15 +202,6 @@ def _too_few(cells: GridCells) -> str:
     if sizes >= _LEAST_SIZES and many >= _LEAST_CELLS:
         return ""
     return f"it takes {_LEAST_SIZES} sizes and {_LEAST_CELLS} cells, and there are {sizes} and {many}"
-
-
-def _weighed(found: Frontier, cells: GridCells, metric: str, objective: str, bootstrap: int, level: float, seed: int) -> Fit:
-    """Fit the surfaces of these cells together, weighed by what they forecast."""
-    table, columns = with_inputs(found.runs, cells)
-    inputs = columns if cells.repeats else columns[:2]
-    return fit(
-        table, metric=metric, x=inputs, law="auto", cell=("cell",), objective=objective, bootstrap=bootstrap, level=level, seed=seed
-    )
 
 
 @dataclass(frozen=True)
@@ -275,7 +270,7 @@ class _Losses:
         draws = estimate.log_mean_draws(inputs)
         draws = draws + self._off_the_law(inputs, len(draws)) + self._dearer(choice, log_size, log_data, mean, len(draws))
         best = int(mean.argmin())
-        most = float(np.expm1(np.quantile(draws[:, -1] - draws.min(axis=1), level)))
+        most = float(np.expm1(np.quantile(draws[:, -1] - draws.min(axis=1), 1 - _TAIL * (1 - level))))
         reason = _why_unknown(best, most)
         return PricedChoice(
             kind=choice.kind,

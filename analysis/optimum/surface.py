@@ -24,7 +24,7 @@ from analysis.optimum.path import Path, path_along, refused
 from scaling.errors import TooFewPoints, UnknownName
 from scaling.outcomes import FitStatus, OptimumStatus
 
-__all__ = ["Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path", "with_inputs"]
+__all__ = ["Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path", "weighed_surface"]
 
 _BUDGETS = 9
 _SIZES = 361
@@ -110,7 +110,7 @@ def fit_surface(
 
     Raises: TooFewPoints; UnknownName for a law that is not a surface.
     """
-    table, columns = with_inputs(runs, cells)
+    table, columns = _with_inputs(runs, cells)
     if law is not None and law not in surface_laws():
         raise UnknownName("surface", law, surface_laws())
     names = [law] if law is not None else surface_laws(repeats=cells.repeats)
@@ -139,6 +139,20 @@ def fit_surface(
         raise fault
     best = best_forecaster([surface.fit for surface in fits])
     return next(surface for surface in fits if surface.fit is best)
+
+
+def weighed_surface(
+    runs: pd.DataFrame, cells: GridCells, *, metric: str, objective: str, bootstrap: int, level: float, seed: int
+) -> Fit:
+    """Fit the surfaces of these cells together, weighed by what they forecast: `law="auto"` of size and data, and of unique examples.
+
+    Raises: what `analysis.fit` raises.
+    """
+    table, columns = _with_inputs(runs, cells)
+    inputs = columns if cells.repeats else columns[:2]
+    return fit(
+        table, metric=metric, x=inputs, law="auto", cell=("cell",), objective=objective, bootstrap=bootstrap, level=level, seed=seed
+    )
 
 
 def surface_laws(*, repeats: bool = True) -> list[str]:
@@ -187,7 +201,7 @@ def surface_path(surface: Surface, *, x: str, level: float, seed: int, noise: fl
     )
 
 
-def with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tuple[str, str, str]]:
+def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tuple[str, str, str]]:
     """Add a column for N, D and U each to the runs, and return the names of these."""
     table = runs.copy()
     if cells.size_name != "params":

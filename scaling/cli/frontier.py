@@ -28,10 +28,15 @@ scaling frontier --x flops --csv > frontier.csv
 
 scaling frontier --optimum --family nfnet  # best size and epochs by three approaches, and when epochs > 1 pay
 
+scaling frontier --optimum --serve 2e12 --finetune 1e9  # the size that costs least with fine-tuning and serving
+
 scaling frontier --metric finetune_top1_error --reference published  # beside ViT-g/14, ViT-G/14, SoViT-400m/14 and NFNet-F7+
 
 scaling frontier --data runs.csv --map core_hours=tpu_hours --metric val_loss --json
 """
+
+
+_OF_OPTIMUM = ("family", "serve", "finetune", "target_loss", "budget", "serve_share")
 
 
 @reads_runs()
@@ -60,6 +65,10 @@ def frontier_command(
     best from smaller ones makes the headline; where they disagree beyond their
     intervals, it says so.
 
+    --optimum --serve 2e12 names the size that costs least in all, at --target-loss
+    or within --budget: training, fine-tuning and serving. Both count examples in
+    the unit of examples_seen; one served costs a third of one trained on.
+
     --reference published shows published ImageNet errors beside the frontier of
     finetune_top1_error against core_hours, converted to the accelerator of the
     runs; digitised is figure 1 of the NFNet study. A CSV of your own has the
@@ -75,8 +84,8 @@ def frontier_command(
     runs = source.load(question.metric, also=accelerators_of(which, question.metric, question.x))
     if optimum and which:
         raise UsageError("--reference is beside the frontier, not beside the optimum", hint="leave out --optimum")
-    if not optimum and (question.family or law):
-        raise UsageError("--family and --law belong to --optimum", hint="add --optimum")
+    if not optimum and (alone := [name for name in _OF_OPTIMUM if question.changed.get(name)] + ["law"] * bool(law)):
+        raise UsageError(f"--{alone[0].replace('_', '-')} belongs to --optimum", hint="add --optimum")
     if optimum:
         best = compute_optimal(runs, **question.settings, law=law, objective=objective, bootstrap=bootstrap, seed=seed)
         print_found(best, runs, partial(_print_optimum, runs), json=json, csv=csv)
