@@ -10,6 +10,8 @@ from .downstream.transfer import transfer as transfer
 from .fitting.fit import fit as fit
 from .fitting.fit_all import fit_all as fit_all
 from .fitting.result import Fit as Fit
+from .halving import Halving as Halving
+from .halving import halve as halve
 from .laws import law_names as law_names
 from .learning_rate.fit import learning_rate_trend as learning_rate_trend
 from .learning_rate.trend import LearningRateTrend as LearningRateTrend

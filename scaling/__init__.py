@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from orchestrator.experiments_file import read_spec as read_spec
     from orchestrator.main_job import Submitted as Submitted
     from orchestrator.main_job import submit as submit
+    from orchestrator.planning.candidates import halve as halve
     from orchestrator.planning.candidates import plan as plan
     from orchestrator.scheduling.policy import SchedulingPolicy as SchedulingPolicy
     from orchestrator.store import Store as Store
@@ -58,6 +59,7 @@ _EXPORTS = {
     "dedup": "orchestrator.duplicates:dedup",
     "fit": "analysis:fit",
     "frontier": "analysis:frontier",
+    "halve": "orchestrator.planning.candidates:halve",
     "learning_rate_trend": "analysis:learning_rate_trend",
     "optimum": "analysis:compute_optimal",
     "plan": "orchestrator.planning.candidates:plan",

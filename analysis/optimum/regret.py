@@ -27,7 +27,7 @@ from analysis.optimum.surface import law_inputs, weighed_surface
 from analysis.reading.prices import currency_of, unit_of
 from analysis.unfinished import takes_runs
 from scaling.errors import ScalingError
-from scaling.rounding import amount, percent, significant
+from scaling.rounding import percent, significant
 
 __all__ = ["PricedChoice", "Regret", "regret"]
 
@@ -124,7 +124,7 @@ class Regret:
         return self.data_name.replace("_", " ")
 
     def _at(self, compute: float) -> str:
-        return f"{amount(compute)} {unit_of(self.x, self.currency)}"
+        return f"{significant(compute, 3)} {unit_of(self.x, self.currency)}"
 
     def _named(self, choice: PricedChoice) -> str:
         name = f"{self.family} {choice.model}".strip() if choice.model else ""
@@ -228,7 +228,7 @@ def _best_cell(cells: GridCells) -> _Choice:
 
 
 def _short(number: float) -> str:
-    return f"{number:.3g}" if number < 1000 else amount(number)
+    return f"{number:.3g}" if number < 1000 else significant(number, 3)
 
 
 class _Losses:

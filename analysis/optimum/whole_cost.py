@@ -22,7 +22,7 @@ from analysis.optimum.path import about
 from analysis.optimum.surface import law_inputs
 from analysis.reading.prices import unit_of
 from scaling.errors import UsageError
-from scaling.rounding import amount, percent, significant
+from scaling.rounding import percent, significant
 
 __all__ = ["SERVE_SHARE", "Demand", "WholeCost", "whole_cost"]
 
@@ -123,7 +123,7 @@ class WholeCost:
             return f"No size is named for {self._purpose()}: {self.reason}."
         parts = [f"{name} {percent(share)}" for name, share in self._parts() if share > 0]
         ends = "" if self.identified else " These runs do not bound it."
-        spent = f"{amount(self.total.value)} {unit_of(self.x, self.currency)}"
+        spent = f"{significant(self.total.value, 3)} {unit_of(self.x, self.currency)}"
         wanted = (
             f"At {self.metric} {significant(self.loss.value)}, {self._purpose()}, {self.size_name} {self.size.words()} trained on "
             f"{self.examples.words()} examples costs least in all: {spent} ({', '.join(parts)})"
