@@ -34,6 +34,8 @@ from .reading.runs import read_runs as read_runs
 from .reading.source import source_of as source_of
 from .reference_points.beside import References as References
 from .reference_points.beside import references_of as references_of
+from .running import EndForecast as EndForecast
+from .running import forecast_end as forecast_end
 from .scoring import Scores as Scores
 from .scoring import score as score
 from .sentence import Answer as Answer

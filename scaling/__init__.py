@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from orchestrator.main_job import submit as submit
     from orchestrator.planning.candidates import halve as halve
     from orchestrator.planning.candidates import plan as plan
+    from orchestrator.running import forecast_run as forecast_run
     from orchestrator.scheduling.policy import SchedulingPolicy as SchedulingPolicy
     from orchestrator.store import Store as Store
     from orchestrator.store import runs as runs
@@ -58,6 +59,7 @@ _EXPORTS = {
     "compare": "analysis:compare",
     "dedup": "orchestrator.duplicates:dedup",
     "fit": "analysis:fit",
+    "forecast_run": "orchestrator.running:forecast_run",
     "frontier": "analysis:frontier",
     "halve": "orchestrator.planning.candidates:halve",
     "learning_rate_trend": "analysis:learning_rate_trend",
