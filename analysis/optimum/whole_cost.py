@@ -122,19 +122,24 @@ class WholeCost:
         if self.reason:
             return f"No size is named for {self._purpose()}: {self.reason}."
         parts = [f"{name} {percent(share)}" for name, share in self._parts() if share > 0]
-        ends = "" if self.identified else " These runs do not bound it."
         spent = f"{significant(self.total.value, 3)} {unit_of(self.x, self.currency)}"
         wanted = (
-            f"At {self.metric} {significant(self.loss.value)}, {self._purpose()}, {self.size_name} {self.size.words()} trained on "
-            f"{self.examples.words()} examples costs least in all: {spent} ({', '.join(parts)})"
+            f"At {self.metric} {significant(self.loss.value)}, {self._purpose()}, {self.size_name} {self._words(self.size)} trained on "
+            f"{self._words(self.examples)} examples costs least in all: {spent} ({', '.join(parts)})"
             if self.demand.budget is None
-            else f"Of {spent} in all ({', '.join(parts)}), {self._purpose()}, {self.size_name} {self.size.words()} trained on "
-            f"{self.examples.words()} examples buys most: {self.metric} {self.loss.words()}. It costs"
+            else f"Of {spent} in all ({', '.join(parts)}), {self._purpose()}, {self.size_name} {self._words(self.size)} trained on "
+            f"{self._words(self.examples)} examples buys most: {self.metric} {self._words(self.loss)}. It costs"
         )
+        saved = percent(self.saved.value)
+        if not self.identified:
+            return (
+                f"{wanted}{',' if self.demand.budget is None else ''} {saved} less than the size that is cheapest to train, "
+                f"{significant(self.training_size.value, 3)}. But these runs do not bound it: demand is too large for what they tell."
+            )
         return (
-            f"{wanted}{',' if self.demand.budget is None else ''} {percent(self.saved.value)} ({percent(self.saved.low)} … {percent(self.saved.high)}) less than the size that is cheapest to train, "
-            f"{significant(self.training_size.value, 3)}. It sees {self.over_training.words()} times the data per parameter of compute-optimal "
-            f"training.{ends}"
+            f"{wanted}{',' if self.demand.budget is None else ''} {saved} ({percent(self.saved.low)} … {percent(self.saved.high)}) less than the "
+            f"size that is cheapest to train, {significant(self.training_size.value, 3)}. It sees {self.over_training.words()} times the data per "
+            "parameter of compute-optimal training."
         )
 
     def assumption(self) -> str:
@@ -143,6 +148,9 @@ class WholeCost:
             f"an example served is taken to cost {significant(self.demand.serve_share, 3)} of one trained on (a forward pass is 2 of 6 FLOP a parameter), "
             "on the same accelerators at the same use; one of fine-tuning costs as much as one of training"
         )
+
+    def _words(self, interval: Interval) -> str:
+        return interval.words() if self.identified else significant(interval.value, 3)
 
     def _purpose(self) -> str:
         asked = [f"serving {self.demand.serve:g} examples"] if self.demand.serve else []
@@ -214,8 +222,12 @@ def whole_cost(
     coarse = _Grid(surface, cells, demand, seed, 1)
     near, drawn = coarse.best(None), coarse.best(surface.estimate.log_mean_draws(coarse.inputs))
 
+    given = "loss" if demand.budget is None else "total"  # which no draw moves
+
     def interval(name: str) -> Interval:
         value = float(point[name][0])
+        if name == given:
+            return Interval(value, value, value)
         return about(value, drawn[name] + (value - near[name][0]), level, noise)
 
     size, examples = float(np.exp(point["size"][0])), float(np.exp(point["examples"][0]))

@@ -98,7 +98,9 @@ def _print_whole_cost(out: Console, found: WholeCost, level: str) -> None:
             "data per parameter over that": found.over_training,
         }
         for name, interval in rows.items():
-            shown.add_row(name, *_pair(interval))
+            shown.add_row(
+                name, *(_pair(interval) if interval.low < interval.high else (significant(interval.value, 3), "as asked"))
+            )
         out.print(shown)
     out.print()
 
