@@ -45,7 +45,7 @@ STANDARD_ERROR = "val_loss_standard_error"
 """The column that says how sure the loss of a run is, by the spread of the losses of its held-out examples."""
 
 _HALF = 0.5
-_MOST_TIMES = 100.0
+_MOST_TIMES, _SOME_TIMES = 100.0, 4.0
 _BUDGETS = (3.0, 1.0, 0.3, 0.1)
 """Budgets of a plan that are tried, as parts of what the runs took; the largest first, since where that does not do, none does."""
 _STEP = 2.0
@@ -331,9 +331,9 @@ def _with_images(way: Way, parts: Sequence[Part]) -> Way | None:
 
 
 def _times(share: float) -> float:
-    """Return how many times as many it takes to halve the width; at most `_MOST_TIMES`."""
+    """Return how many times as many it takes to halve the width, where at most `_MOST_TIMES` do; else `_SOME_TIMES`."""
     left = share - (1 - _HALF**2)
-    return min(_MOST_TIMES, share / left) if left > 0 else _MOST_TIMES
+    return share / left if left > share / _MOST_TIMES else _SOME_TIMES
 
 
 def _larger_runs(variances: _Variances) -> list[Way]:

@@ -10,7 +10,7 @@ the same part of the schedule before them. Early on a curve says little that the
 the forecasts of left-out cells by a tenth; until then the forecast is the law's.
 
 The alarm compares the loss now with what runs of such a size and data have at this share: log(loss then) = a + b · log(what the law says). It is
-raised outside the 99 % interval for one more run.
+raised outside the 99 % interval for one more run. There is none for a run that is to end below all that have finished.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from scaling.errors import ScalingError, TooFewPoints, UnknownName
 from scaling.outcomes import RunStatus
 from scaling.rounding import percent, significant
 
-__all__ = ["EndForecast", "Then", "forecast_end"]
+__all__ = ["EndForecast", "Then", "forecast_end", "law_of_end"]
 
 _INPUTS = (("params", "examples_seen"), ("train_flops",), ("examples_seen",), ("core_hours",))
 """What the law may be of, the first that the runs allow: all are known before a run begins, but for core-hours."""
@@ -144,6 +144,7 @@ def forecast_end(
     curves: Curves,
     *,
     share: float = 1.0,
+    law: Fit | None = None,
     metric: str = "val_loss",
     level: float = 0.95,
     bootstrap: int = 200,
@@ -157,6 +158,7 @@ def forecast_end(
         curves: id → held-out losses as (step, loss), of the run and of finished ones. Theirs are read at the run's share of steps, along
             straight lines in log share and log loss.
         share: of the run's steps, 0 … 1, after which its curve is not looked at: what was to be expected then.
+        law: what `law_of_end` gave for the same runs, where somebody forecasts several; None: it is fitted here.
         level: of the interval, which is that of one more run. bootstrap: draws of the law.
 
     Raises:
@@ -169,7 +171,7 @@ def forecast_end(
     peers = _peers(runs, mine.iloc[0], metric)
     steps = int(mine["steps"].iloc[0])
     share, loss = _newest(curves.get(run, ()), steps, share)
-    law = _law(peers, mine, metric, level, bootstrap)
+    law = law or _law(peers, mine, metric, level, bootstrap)
     if law is not None:
         peers = peers[peers["id"].isin(law.run_ids)]
     final, then = np.log(peers[metric].to_numpy(float)), _at(peers, curves, metric, share)
@@ -217,6 +219,12 @@ def forecast_end(
             if (found := _expected(peers, curves, metric, float(at), base, ahead, level)) is not None
         ),
     )
+
+
+def law_of_end(runs: pd.DataFrame, run: str, *, metric: str = "val_loss", level: float = 0.95, bootstrap: int = 200) -> Fit | None:
+    """Fit the law that `forecast_end` would fit for a run; None where there is none. It is the same for all runs of one recipe."""
+    mine = runs[runs["id"] == run]
+    return _law(_peers(runs, mine.iloc[0], metric), mine, metric, level, bootstrap)
 
 
 def _peers(runs: pd.DataFrame, mine: pd.Series, metric: str) -> pd.DataFrame:
@@ -268,10 +276,15 @@ def _cells(peers: pd.DataFrame) -> np.ndarray:
 def _expected(
     peers: pd.DataFrame, curves: Curves, metric: str, share: float, base: np.ndarray | None, ahead: np.ndarray | None, level: float
 ) -> Interval | None:
-    """Return the held-out loss to expect at a share by what the law says of the end; None where too few runs tell."""
+    """Return the held-out loss to expect at a share by what the law says of the end.
+
+    It is None where too few runs tell, and of a run that the law says to end below or above all of them.
+    """
     then = _at(peers, curves, metric, share)
     known = np.isfinite(then)
     if base is None or ahead is None or known.sum() < _LEAST_RUNS:
+        return None
+    if not base.min() <= ahead[0] <= base.max():  # early losses of a run beyond the others are no continuation of theirs
         return None
     return _Relation(base[known, None], then[known], _cells(peers)[known], ahead[:1]).interval(level).exp()
 

@@ -22,6 +22,8 @@ import pandas as pd
 from csv_table import markdown
 
 import analysis
+from analysis.fitting.result import Fit
+from analysis.running import law_of_end
 
 CSV = Path(__file__).with_suffix(".csv")
 CURVES = CSV.with_name("running_curves.csv")
@@ -99,14 +101,16 @@ def continued(curve: list[tuple[int, float]], steps: int, share: float, last: in
 
 def measured() -> Iterator[dict[str, object]]:
     runs, curves = read_curves()
+    laws: dict[object, Fit | None] = {}
     for way, run, others in folds(runs):
         mine = runs[runs["id"] == run]
         table = pd.concat([others, mine.assign(status="running", val_loss=np.nan)], ignore_index=True)
         steps, final = int(mine["steps"].iloc[0]), float(mine["val_loss"].iloc[0])
+        key = tuple(others["id"])
+        laws[key] = laws[key] if key in laws else law_of_end(table, run)
         for share in SHARES:
-            found = analysis.forecast_end(table, run, curves, share=share)
-            spoilt = {**curves, run: [(step, WORSE * loss) for step, loss in curves[run]]}
-            law = found.by_law
+            found = analysis.forecast_end(table, run, curves, share=share, law=laws[key])
+            law, now = found.by_law, found.now
             assert law is not None
             yield {
                 "way": way,
@@ -119,7 +123,7 @@ def measured() -> Iterator[dict[str, object]]:
                 "curve": f"{continued(curves[run], steps, share, None):.6f}",
                 "last_two": f"{continued(curves[run], steps, share, 2):.6f}",
                 "alarm": found.alarm or "",
-                "alarm_if_worse": analysis.forecast_end(table, run, spoilt, share=share).alarm or "",
+                "alarm_if_worse": "above" if now is not None and WORSE * found.loss > now.high else "",
             }
 
 
