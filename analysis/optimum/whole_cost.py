@@ -204,10 +204,10 @@ def whole_cost(
         )
     grid = _Grid(surface, cells, demand, seed, _FINER)
     nothing = Interval(float("nan"), float("nan"), float("nan"))
-    unknown = dict.fromkeys(
+    unknown: dict[str, Any] = dict.fromkeys(
         ("loss", "size", "examples", "total", "training_size", "training_examples", "over_training", "saved"), nothing
     )
-    shared = {
+    shared: dict[str, Any] = {
         "demand": demand,
         "metric": surface.metric,
         "x": x,
@@ -217,8 +217,8 @@ def whole_cost(
     }
     point = grid.best(None)
     if why := grid.why_not(point):
-        parts = dict.fromkeys(("training", "finetuning", "serving", "epochs"), float("nan"))
-        return WholeCost(**shared, **unknown, **parts, reason=why)  # type: ignore[arg-type]  # a dictionary of intervals and numbers
+        parts: dict[str, Any] = dict.fromkeys(("training", "finetuning", "serving", "epochs"), float("nan"))
+        return WholeCost(**shared, **unknown, **parts, reason=why)
     coarse = _Grid(surface, cells, demand, seed, 1)
     near, drawn = coarse.best(None), coarse.best(surface.estimate.log_mean_draws(coarse.inputs))
 
@@ -232,10 +232,11 @@ def whole_cost(
 
     size, examples = float(np.exp(point["size"][0])), float(np.exp(point["examples"][0]))
     training = 1 / (1 + demand.weight / examples)
+    intervals: dict[str, Any] = {name: interval(name).exp() for name in unknown if name != "saved"}
     gain = interval("saved")
     return WholeCost(
-        **shared,  # type: ignore[arg-type]  # texts and numbers
-        **{name: interval(name).exp() for name in unknown if name != "saved"},
+        **shared,
+        **intervals,
         saved=Interval(*(-float(np.expm1(-max(end, 0.0))) for end in (gain.value, gain.low, gain.high))),
         training=training,
         finetuning=training * demand.finetune / examples,
@@ -270,7 +271,7 @@ class _Grid:
         total = train + np.log1p(self.demand.weight / examples)
         wanted = np.full(len(loss), self.wanted)
         if self.demand.budget is not None:
-            within = _crossing(total, np.float64(np.log(self.demand.budget)))
+            within = _crossing(total, float(np.log(self.demand.budget)))
             _, wanted, _ = _lowest(
                 self.sizes, _at(loss, within)
             )  # which the budget reaches; the cheapest way there is the budget's best
@@ -321,7 +322,7 @@ class _Grid:
         return np.asarray((self.data - start[..., None]) * power[..., None])
 
 
-def _crossing(values: np.ndarray, level: np.ndarray) -> np.ndarray:
+def _crossing(values: np.ndarray, level: np.ndarray | float) -> np.ndarray:
     """Find where values (d, s, k) first reach a level (d, 1) along the last axis, as a broken index (d, s).
 
     It is NaN where they do not, or do from the start.
