@@ -10,12 +10,16 @@ from .downstream.transfer import transfer as transfer
 from .fitting.fit import fit as fit
 from .fitting.fit_all import fit_all as fit_all
 from .fitting.result import Fit as Fit
+from .halving import Halving as Halving
+from .halving import halve as halve
 from .laws import law_names as law_names
 from .learning_rate.fit import learning_rate_trend as learning_rate_trend
 from .learning_rate.trend import LearningRateTrend as LearningRateTrend
 from .learning_rate.unseen import CellRate as CellRate
 from .optimum.allocate import compute_optimal as compute_optimal
 from .optimum.band import frontier_band as frontier_band
+from .optimum.regret import Regret as Regret
+from .optimum.regret import regret as regret
 from .optimum.result import Optimum as Optimum
 from .pareto import Frontier as Frontier
 from .pareto import frontier as frontier
@@ -30,6 +34,8 @@ from .reading.runs import read_runs as read_runs
 from .reading.source import source_of as source_of
 from .reference_points.beside import References as References
 from .reference_points.beside import references_of as references_of
+from .running import EndForecast as EndForecast
+from .running import forecast_end as forecast_end
 from .scoring import Scores as Scores
 from .scoring import score as score
 from .sentence import Answer as Answer

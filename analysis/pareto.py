@@ -20,6 +20,7 @@ from analysis.unfinished import takes_runs
 from scaling.errors import UsageError
 
 if TYPE_CHECKING:
+    from analysis.optimum.regret import Regret
     from analysis.reference_points.beside import References
     from analysis.sentence import Answer
 
@@ -85,13 +86,19 @@ class Frontier:
         return table
 
     def to_dict(
-        self, *, band: pd.DataFrame | None = None, answer: Answer | None = None, references: References | None = None
+        self,
+        *,
+        band: pd.DataFrame | None = None,
+        answer: Answer | None = None,
+        references: References | None = None,
+        regret: Regret | None = None,
     ) -> dict[str, Any]:
         """Return the frontier as JSON holds it, without `schema_version`.
 
         band: of `analysis.frontier_band`: each point then has `best_loss` and `frontier_share`. The former is value, low, high of the
         lowest metric at that compute or less.
         answer: what the law of these runs says, None where there is no law.
+        regret: what the best cell costs at most against the best of its compute, of `analysis.regret`.
         references: results of others beside it, `analysis.reference_points`; without, there are no `reference_points`.
         """
         points = records(self.points.drop(columns="cell"))
@@ -101,6 +108,7 @@ class Frontier:
                 point |= {"best_loss": with_interval(best, low, high), "frontier_share": finite(share)}
         return {
             "answer": None if answer is None else answer.to_dict(),
+            "regret": None if regret is None else regret.to_dict(),
             "metric": self.metric,
             "x": self.x,
             "currency": self.currency,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from analysis import Answer, Fit, Frontier, Optimum, compute_optimal, fit_all, frontier
+from analysis import Answer, Fit, Frontier, Optimum, Regret, compute_optimal, fit_all, frontier, regret
 from analysis.automatic import AUTO
 from analysis.design_columns import named_columns
 from analysis.finetuned import of_stage
@@ -33,7 +33,7 @@ from scaling.errors import DataError, ScalingError, TooFewPoints
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["answer_of", "fits_of", "frontier_of", "notes_of", "optimum_of", "references_beside", "runs_of"]
+__all__ = ["answer_of", "fits_of", "frontier_of", "notes_of", "optimum_of", "references_beside", "regret_of", "runs_of"]
 
 PUBLISHED_ON = accelerators_of(tuple(NAMES), TOP1, "core_hours")
 """Accelerators whose hours a link may convert though no run was trained on them."""
@@ -98,6 +98,12 @@ def answer_of(database: Database, question: FrontierQuestion) -> Answer | None:
     with suppress(TooFewPoints, DataError):
         return fits_of(database, replace(asked.fits(), law=())).fits[0].answer
     return None
+
+
+def regret_of(database: Database, question: FrontierQuestion) -> Regret:
+    """Bound what the best cell costs against the best size and epochs of its compute. Raises what `analysis.regret` raises."""
+    asked = question.plain
+    return database.remember(("regret", asked), lambda: regret(runs_of(database, asked), metric=asked.metric, x=asked.x))
 
 
 def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +30,7 @@ from trainer.users_code import look_in
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis import Answer
+    from analysis import Answer, Regret
     from orchestrator.detach import Detached
 
 __all__ = ["Ending", "Outcome", "Submitted", "ending", "submit"]
@@ -46,6 +47,7 @@ class Ending:
     rows: its runs, keys as in `scaling.columns`; searched: its cells whose learning rates are searched for, of `store.searches.cells`;
         skipped: of `store.skipped`; finetuning: of `store.finetunings.progress`. All empty where no run was seen through.
     answer: what its law says, once all is done; no_law: why there is none. finetuned: what the law of its fine-tuned runs says, where there is one.
+    regret: what the best cell so far costs at most against the best size and epochs of its compute; None where there is no frontier.
     file: as it was named when it was submitted; empty of a dictionary. options: of a command that asks about these runs.
     """
 
@@ -58,6 +60,7 @@ class Ending:
     answer: Answer | None = field(default=None, repr=False)
     no_law: ScalingError | None = None
     finetuned: Answer | None = field(default=None, repr=False)
+    regret: Regret | None = field(default=None, repr=False)
     file: str = field(default="", repr=False)
     options: tuple[str, ...] = field(default=(), repr=False)
 
@@ -100,9 +103,11 @@ class Ending:
         return table_of(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return `{"schema_version", "runs": […], "answer"}`, as `scaling submit --json` prints it; `finetuned_answer` too where runs were fine-tuned."""
+        """Return `{"schema_version", "runs": […], "answer", "regret"}`, as `scaling submit --json` prints it; `finetuned_answer` too where runs were fine-tuned."""
         tuned = {} if self.finetuned is None else {"finetuned_answer": self.finetuned.to_dict()}
-        return {**runs_payload(self.rows), "answer": None if self.answer is None else self.answer.to_dict(), **tuned}
+        regret = None if self.regret is None else self.regret.to_dict()
+        answer = None if self.answer is None else self.answer.to_dict()
+        return {**runs_payload(self.rows), "answer": answer, "regret": regret, **tuned}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -233,7 +238,8 @@ def ending(store: Store, experiment: str, outcome: Outcome, *, db: str = DEFAULT
     if outcome not in ("done", "nothing to do"):
         return found
     answer, no_law = _fitted(found.runs())
-    return replace(found, answer=answer, no_law=no_law, finetuned=_fitted_to_finetuned(found))
+    cost = _regret(found.runs())
+    return replace(found, answer=answer, no_law=no_law, finetuned=_fitted_to_finetuned(found), regret=cost)
 
 
 def _is_confirmed(priced: Priced, confirm: Callable[[str], bool] | None) -> bool:
@@ -269,6 +275,15 @@ def _fitted(runs: pd.DataFrame, metric: str = "val_loss") -> tuple[Answer | None
         return answer(runs, metric=metric), None
     except ScalingError as error:
         return None, error
+
+
+def _regret(runs: pd.DataFrame) -> Regret | None:
+    """Bound what the best cell so far costs against the best of its compute; None where the runs make no frontier."""
+    from analysis import regret
+
+    with suppress(ScalingError):
+        return regret(runs)
+    return None
 
 
 def _experiment_option(known: list[str], experiment: str) -> tuple[str, ...]:

@@ -27,12 +27,15 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from analysis import learning_rate_trend as learning_rate_trend
     from analysis import predict as predict
     from analysis import read_runs as read_runs
+    from analysis import regret as regret
     from analysis.report.document import write_report
     from orchestrator.duplicates import dedup as dedup
     from orchestrator.experiments_file import read_spec as read_spec
     from orchestrator.main_job import Submitted as Submitted
     from orchestrator.main_job import submit as submit
+    from orchestrator.planning.candidates import halve as halve
     from orchestrator.planning.candidates import plan as plan
+    from orchestrator.running import forecast_run as forecast_run
     from orchestrator.scheduling.policy import SchedulingPolicy as SchedulingPolicy
     from orchestrator.store import Store as Store
     from orchestrator.store import runs as runs
@@ -56,13 +59,16 @@ _EXPORTS = {
     "compare": "analysis:compare",
     "dedup": "orchestrator.duplicates:dedup",
     "fit": "analysis:fit",
+    "forecast_run": "orchestrator.running:forecast_run",
     "frontier": "analysis:frontier",
+    "halve": "orchestrator.planning.candidates:halve",
     "learning_rate_trend": "analysis:learning_rate_trend",
     "optimum": "analysis:compute_optimal",
     "plan": "orchestrator.planning.candidates:plan",
     "predict": "analysis:predict",
     "read_runs": "analysis:read_runs",
     "read_spec": "orchestrator.experiments_file:read_spec",
+    "regret": "analysis:regret",
     "report": "analysis.report.document:write_report",
     "runs": "orchestrator.store:runs",
     "submit": "orchestrator.main_job:submit",

@@ -316,6 +316,7 @@ class Journal:
             val_top1=scores.top1,
             val_top5=scores.top5,
             chance_loss=scores.chance_loss,
+            scores={"val_loss_standard_error": scores.standard_error},
         )
 
     def not_finite(self, what: str | None, step: int) -> str:

@@ -36,7 +36,8 @@ class TrainResult:
     val_loss: nats, plain cross-entropy on the held-out split at the last step; None unless finished.
     chance_loss: nats, the loss of guessing by the frequencies of the held-out labels; None likewise.
     useful_seconds: of training, over all attempts, each surviving step once.
-    scores: of a user's program, what else it reported of the finished run, by name.
+    scores: what else is known of the finished run, by name: `val_loss_standard_error`, by the spread of the held-out examples' losses; of a
+        user's program, what it reported.
     """
 
     outcome: AttemptOutcome

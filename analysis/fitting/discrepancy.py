@@ -66,6 +66,25 @@ class Discrepancy:
         unexplained = np.maximum(0.0, 1 - np.sum(features**2, axis=1))  # far from all runs the process is free
         return self.variance * (np.sum((features - jacobian @ self.response) ** 2, axis=1) + unexplained)
 
+    def draws_at(self, inputs: np.ndarray, jacobian: np.ndarray, draws: int, seed: int) -> np.ndarray:
+        """Draw `law + δ` about the fitted law at inputs (k, n) where the law's jacobian is (n, p), (draws, n).
+
+        Points of a draw hang together as δ does, so that differences between near points are small. Each draw has a variance of its own,
+        since δ's is known with few degrees of freedom.
+        """
+        if self.variance == 0:
+            return np.zeros((draws, inputs.shape[1]))
+        generator = np.random.default_rng([seed, 3])
+        at = (np.log(inputs).T - self.centre) / self.range
+        features = _features(at, self.points, self.root, self.length)
+        left = _kernel(at, at, self.length) - features @ features.T
+        values, vectors = np.linalg.eigh(left)
+        root = vectors * np.sqrt(np.maximum(values, 0.0))
+        pinned = generator.standard_normal((draws, len(self.points))) @ (features - jacobian @ self.response).T
+        free = generator.standard_normal((draws, len(at))) @ root.T
+        chi = generator.chisquare(self.degrees_of_freedom, draws) / self.degrees_of_freedom
+        return np.sqrt(self.variance / chi)[:, None] * (pinned + free)
+
 
 def discrepancy_of(tangent: Tangent, inputs: np.ndarray) -> Discrepancy:
     """Estimate the discrepancy from the residuals of cells; inputs (k, n) of the runs."""

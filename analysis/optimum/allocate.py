@@ -18,7 +18,9 @@ from analysis.optimum.noise import grid_draws, grid_noise
 from analysis.optimum.path import refused
 from analysis.optimum.result import Optimum
 from analysis.optimum.runnable import runnable_cells
-from analysis.optimum.surface import Surface, fit_surface, surface_path
+from analysis.optimum.surface import Surface, fit_surface, surface_path, weighed_surface
+from analysis.optimum.whole_cost import SERVE_SHARE, Demand, whole_cost
+from analysis.reading.prices import currency_of
 from analysis.unfinished import takes_runs
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import OptimumStatus
@@ -46,6 +48,11 @@ def compute_optimal(
     bootstrap: int = 400,
     level: float = 0.95,
     seed: int = 0,
+    serve: float = 0.0,
+    finetune: float = 0.0,
+    target_loss: float | None = None,
+    budget: float | None = None,
+    serve_share: float = SERVE_SHARE,
 ) -> Optimum:
     """Find the best size and epochs at each compute by a fitted surface, by the envelope of all cells and by slices of equal compute.
 
@@ -73,12 +80,15 @@ def compute_optimal(
         objective: by which it is fitted, see `analysis.fit`; `huber-log` bounds the pull of outliers.
         models, epochs: what can be run, name → size; those of the table when left out.
         bootstrap: draws behind the intervals.
+        serve, finetune, target_loss, budget, serve_share: what the model is for, see `analysis.optimum.whole_cost.Demand`. Where any of the
+            first four is given, `Optimum.whole_cost` is the size that costs least in all.
 
     Raises:
         TooFewPoints: fewer than three sizes or six cells; says how many more.
         UsageError, DataError: several families; no epochs; no size.
     """
     check_level(level)
+    demand = Demand(serve, finetune, target_loss, budget, serve_share)
     if x in _NO_COMPUTE:
         raise UsageError(f"{x} is no compute: the best size is sought at each compute", hint="--x core_hours, or --x train_flops")
     if family is not None:
@@ -120,6 +130,13 @@ def compute_optimal(
     choice = choose_approach(
         cells, moved, answering, noise=noise.cell, law=surface.fit.form if surface else None, objective=objective
     )
+    whole = None
+    if demand.is_asked:
+        weighed = weighed_surface(
+            found.runs, cells, metric=metric, objective=objective, bootstrap=bootstrap, level=level, seed=seed
+        )
+        currency = currency_of(found.runs)
+        whole = whole_cost(weighed, cells, demand, x=x, currency=currency, noise=noise.cell, level=level, seed=seed)
     answer = Optimum(
         metric=metric,
         x=x,
@@ -136,6 +153,7 @@ def compute_optimal(
         excluded=found.excluded,
         notes=(*found.notes, *([cells.data_note] if cells.data_note else [])),
         diagnostics=found.diagnostics,
+        whole_cost=whole,
     )
     best = answer.recommended
     if best is None:

@@ -56,7 +56,7 @@ class Cost:
         theta = self.theta if theta is None else theta
         return 1.0 + theta[..., self.degree + 1 :] if self.free else np.ones((*theta.shape[:-1], 1))
 
-    def log_data(self, log_x: np.ndarray, log_size: np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
+    def log_data(self, log_x: np.ndarray | float, log_size: np.ndarray, theta: np.ndarray | None = None) -> np.ndarray:
         """Return log epochs, or examples, that compute buys at a size.
 
         log_x: (k,) or a number. log_size: (k,), or with theta (draws, p) also (draws, k).

@@ -19,6 +19,7 @@ from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.diagnostics import Diagnostic
+    from analysis.optimum.whole_cost import WholeCost
 
 __all__ = ["Optimum"]
 
@@ -34,6 +35,7 @@ class Optimum:
     compute_scatter: standard deviation of the log compute of a cell about what such a model costs for such data.
     runnable: the recommended optimum in models and epoch budgets that exist; empty where no approach answers.
     notes: a sentence for each thing that was taken for granted. diagnostics: whether runs do no better than guessing.
+    whole_cost: the size that costs least with fine-tuning and serving; None where that was not asked.
     """
 
     metric: str
@@ -51,6 +53,7 @@ class Optimum:
     excluded: tuple[Excluded, ...]
     notes: tuple[str, ...] = ()
     diagnostics: tuple[Diagnostic, ...] = ()
+    whole_cost: WholeCost | None = None
 
     def path(self, approach: str) -> Path:
         return next(path for path in self.paths if path.approach == approach)
@@ -155,6 +158,7 @@ class Optimum:
             "epochs_above_one": self.epochs_above_one.to_dict(),
             "disagreement": records(self.disagreement()),
             "runnable": records(self.runnable),
+            "whole_cost": None if self.whole_cost is None else self.whole_cost.to_dict(),
             "noise": {"cell_std": finite(self.noise.cell), "seed_std": finite(self.noise.seeds), "source": self.noise.source},
             "compute_std": finite(self.compute_scatter),
             "cells_used": self.cells,

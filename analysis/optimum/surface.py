@@ -26,7 +26,16 @@ from analysis.optimum.path import Path, path_along, refused
 from scaling.errors import TooFewPoints, UnknownName, UsageError
 from scaling.outcomes import FitStatus, OptimumStatus
 
-__all__ = ["CANDIDATES", "Surface", "fit_surface", "law_inputs", "surface_laws", "surface_minimum", "surface_path"]
+__all__ = [
+    "CANDIDATES",
+    "Surface",
+    "fit_surface",
+    "law_inputs",
+    "surface_laws",
+    "surface_minimum",
+    "surface_path",
+    "weighed_surface",
+]
 
 CANDIDATES = ("chinchilla", "data-constrained")
 """The surfaces among which an optimum chooses. Tied exponents forecast losses well, but have answered how the best size grows before any run
@@ -161,6 +170,20 @@ def fit_surface(
         raise fault
     best = best_forecaster([surface.fit for surface in fits])
     return next(surface for surface in fits if surface.fit is best)
+
+
+def weighed_surface(
+    runs: pd.DataFrame, cells: GridCells, *, metric: str, objective: str, bootstrap: int, level: float, seed: int
+) -> Fit:
+    """Fit the surfaces of these cells together, weighed by what they forecast: `law="auto"` of size and data, and of unique examples.
+
+    Raises: what `analysis.fit` raises.
+    """
+    table, columns = _with_inputs(runs, cells)
+    inputs = columns if cells.repeats else columns[:2]
+    return fit(
+        table, metric=metric, x=inputs, law="auto", cell=("cell",), objective=objective, bootstrap=bootstrap, level=level, seed=seed
+    )
 
 
 def surface_laws() -> list[str]:

@@ -41,7 +41,7 @@ _RESULTS = _words(
 )
 _OF_RESULTS = _words(
     "train training val valid validation test eval dev holdout heldout grad gradient global total min max mean avg average std sem ema smooth "
-    "smoothed finetune epoch step iteration pct percent rate per second sec s token tokens example examples sample samples image images batch at"
+    "smoothed standard stderr finetune epoch step iteration pct percent rate per second sec s token tokens example examples sample samples image images batch at"
 )
 _PROGRESS = _words("epoch step iteration iter")
 

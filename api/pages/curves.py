@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from analysis.figures.axes import Scale, axis
-from analysis.figures.style import layout
+from analysis.figures.style import layout, translucent
+from analysis.running import EndForecast
 from scaling.columns import describe
 
 __all__ = ["curve_figures"]
@@ -26,11 +27,11 @@ Curve = Sequence[tuple[int, float | None]]
 
 
 def curve_figures(
-    curves: Mapping[str, Curve], evaluations: Iterable[Mapping[str, Any]], steps: int
+    curves: Mapping[str, Curve], evaluations: Iterable[Mapping[str, Any]], steps: int, forecast: EndForecast | None = None
 ) -> list[tuple[str, dict[str, object]]]:
     """Draw (title, figure) for each group of curves that has a point: loss, accuracy, learning rate, throughput, then any other metric.
 
-    All are over the same steps, those of the whole run, so that one sees how far it is.
+    All are over the same steps, those of the whole run, so that one sees how far it is. forecast: of its end; the loss then has its band.
     """
     groups: dict[str, dict[str, tuple[Curve, bool]]] = {name: {} for name in _TITLES}
     for name, points in curves.items():
@@ -42,7 +43,11 @@ def curve_figures(
             if row[score] is not None:
                 points, _ = groups[group].setdefault(f"{row['split']} {score}", ([], True))
                 groups[group][f"{row['split']} {score}"] = ([*points, (row["step"], row[score])], True)
-    return [(_TITLES.get(group) or describe(group).label, _figure(group, lines, steps)) for group, lines in groups.items() if lines]
+    return [
+        (_TITLES.get(group) or describe(group).label, _figure(group, lines, steps, forecast if group == "loss" else None))
+        for group, lines in groups.items()
+        if lines
+    ]
 
 
 def _group(metric: str) -> str:
@@ -51,7 +56,38 @@ def _group(metric: str) -> str:
     return "accuracy" if metric.endswith(("top1", "top5", "accuracy")) else metric
 
 
-def _figure(group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int) -> dict[str, object]:
+def _band(forecast: EndForecast) -> list[dict[str, object]]:
+    """Draw what the law expects of the held-out loss along the run, and the forecast of its end with its interval."""
+    steps = [forecast.steps * then.share for then in forecast.band]
+    end, colour = forecast.end, _COLOURS[2]
+    return [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": f"held-out loss to expect, {100 * forecast.level:g} %",
+            "x": [*steps, *reversed(steps)],
+            "y": [then.loss.low for then in forecast.band] + [then.loss.high for then in reversed(forecast.band)],
+            "fill": "toself",
+            "fillcolor": translucent(colour, 0.14),
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+        },
+        {
+            "type": "scatter",
+            "mode": "markers",
+            "name": "its end",
+            "x": [forecast.steps],
+            "y": [end.value],
+            "error_y": {"type": "data", "symmetric": False, "array": [end.high - end.value], "arrayminus": [end.value - end.low]},
+            "marker": {"color": colour, "size": 9, "symbol": "circle-open"},
+            "hovertemplate": "at its end: %{y:.4g}",
+        },
+    ]
+
+
+def _figure(
+    group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int, forecast: EndForecast | None = None
+) -> dict[str, object]:
     """Draw evaluations as marks and logged curves as lines. The loss is on a log axis, which shows its fall to the end."""
     values = [value for points, _ in lines.values() for _, value in points if value is not None]
     scale: Scale = "log" if group == "loss" and values and min(values) > 0 else "linear"
@@ -72,12 +108,13 @@ def _figure(group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int) -> 
                 "hovertemplate": "step %{x:,}: %{y:.4g}",
             }
             for number, (name, (points, marked)) in enumerate(lines.items())
-        ],
+        ]
+        + ([] if forecast is None else _band(forecast)),
         "layout": layout(
             revision=("curves", group),
             height=_HEIGHT_PX,
             margin={"l": 56, "r": 16, "t": 12, "b": 46},
-            showlegend=len(lines) > 1,
+            showlegend=len(lines) > 1 or forecast is not None,
             xaxis={**axis([], "linear", "step"), "range": [0, 1.02 * steps], "title": {"text": "step", "standoff": 6}},
             yaxis={**axis(values, scale, ""), **_from_zero(group, scale)},
         ),

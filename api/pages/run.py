@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from statistics import median
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
+from analysis import EndForecast
 from analysis.presentation import figure_json
 from api.database import TheDatabase
 from api.pages.curves import curve_figures
@@ -16,7 +19,11 @@ from api.pages.welcome import no_store
 from api.rendering import render
 from api.tables import csv_response
 from api.v1.runs import run_with_curves
+from orchestrator.running import forecast_of
+from scaling.columns import FINETUNING
+from scaling.errors import ScalingError
 from scaling.formulas import csv_text
+from scaling.outcomes import RunStatus
 
 __all__ = ["router"]
 
@@ -41,17 +48,34 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
     run, curves = run_with_curves(database, run_id)
     if run["id"] != run_id:  # one run, one link
         return RedirectResponse(f"/runs/{run['id']}", 307)
+    forecast = _forecast(database, run)
     seconds = {name: sum(attempt[f"{name}_seconds"] or 0.0 for attempt in run["attempt_rows"]) for name in SPENT_ON}
     return render(
         request,
         "run.html",
         run=run,
-        figures=[(title, figure_json(figure)) for title, figure in curve_figures(curves, run["evaluations"], run["steps"])],
+        figures=[
+            (title, figure_json(figure)) for title, figure in curve_figures(curves, run["evaluations"], run["steps"], forecast)
+        ],
+        forecast=forecast,
         pace=typical_pace(curves),
         seconds=seconds,
         held_seconds=sum(seconds.values()),
         config=json.dumps(run["config"], indent=2, ensure_ascii=False, default=str),
     )
+
+
+def _forecast(database: TheDatabase, run: Mapping[str, Any]) -> EndForecast | None:
+    """Forecast where a run in training will end; None of other runs, and where the finished ones do not tell."""
+    if run["status"] not in (RunStatus.RUNNING, RunStatus.PAUSED) or run["stage"] == FINETUNING:
+        return None
+
+    def found() -> EndForecast | None:
+        with database.read() as session, suppress(ScalingError):
+            return forecast_of(session, run["id"])
+        return None
+
+    return database.remember(("forecast", run["id"]), found)
 
 
 def typical_pace(curves: Mapping[str, Sequence[tuple[int, float | None]]]) -> dict[str, float | None]:

@@ -12,10 +12,10 @@ from scaling.outcomes import RunStatus
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis import NextRuns
+    from analysis import Halving, NextRuns
     from orchestrator.planning.plan import Plan, PlannedRun
 
-__all__ = ["candidate_cells", "plan"]
+__all__ = ["candidate_cells", "halve", "plan"]
 
 
 def plan(
@@ -53,6 +53,33 @@ def plan(
     runs = of_stage(runs, metric)  # a cell of fine-tuning is none that pre-training has done
     in_money = settings.get("x") in MONEY or budget_in(settings.get("budget") or 1.0).currency is not None
     return chosen_of(runs, _candidates(candidates, runs, metric, db, in_money), metric=metric, **settings)
+
+
+def halve(
+    runs: pd.DataFrame,
+    candidates: str | Path | Mapping[str, Any] | pd.DataFrame | None = None,
+    *,
+    metric: str = "val_loss",
+    db: str | None = None,
+    **settings: Any,
+) -> Halving:
+    """Say where the interval of a forecast comes from, and find the cheapest way to halve it, see `analysis.halve`.
+
+    >>> scaling.halve(runs, target=0.002).sentence()
+    'val_loss at 0.00200 core_hours is ... of that variance ...'
+
+    Args:
+        candidates, metric, db: as `plan` has them. settings: of `analysis.halve`: target, x, law, level …
+
+    Raises: what `plan` and `analysis.halve` raise.
+    """
+    from analysis import halve as halving_of
+    from analysis.finetuned import of_stage, refuse_plan
+
+    refuse_plan(metric)
+    runs = of_stage(runs, metric)
+    cells = None if candidates is None else _candidates(candidates, runs, metric, db, settings.get("x") == "cost")
+    return halving_of(runs, candidates=cells, metric=metric, **settings)
 
 
 def _candidates(

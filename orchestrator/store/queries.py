@@ -112,6 +112,7 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
         row["reason"] = INTERRUPTED
     if run.macs is not None:  # a program trains it
         row |= _of_program(run)
+    row |= run.scores or {}
     return row | {
         "status": str(RunStatus.PENDING if is_interrupted else run.status),
         "experiments": experiments,
@@ -129,14 +130,14 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
 
 
 def _of_program(run: Run) -> dict[str, Any]:
-    """Return what a program's run does not know, as None, and what the program reported besides our columns."""
+    """Return what a program's run does not know, as None."""
     known = {
         name: getattr(run, name) or None
         for name in ("batch_size", "params", "steps", "examples_seen", "unique_examples", "train_flops")
     }
     if known["train_flops"] is None and run.macs and known["examples_seen"]:
         known["train_flops"] = 6.0 * run.macs * known["examples_seen"]
-    return known | {"optimizer": None} | (run.scores or {})
+    return known | {"optimizer": None}
 
 
 _PLAIN_RUN_COLUMNS = (

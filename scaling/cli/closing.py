@@ -60,6 +60,8 @@ def _tell_answer(ended: Ending) -> None:
         print_answer_in_short(out, ended.answer)
     elif ended.no_law is not None:
         print_no_law(out, ended.no_law)
+    if ended.regret is not None and not ended.regret.is_unknown:
+        out.print(ended.regret.sentence(), highlight=False, markup=False, soft_wrap=True)
     if ended.finetuned is not None:
         out.print(ended.finetuned.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)
     print_next(messages(), ended.answer, ended.options, finetuned=ended.finetuned)

@@ -28,10 +28,15 @@ scaling frontier --x flops --csv > frontier.csv
 
 scaling frontier --optimum --family nfnet  # best size and epochs by three approaches, and when epochs > 1 pay
 
+scaling frontier --optimum --serve 2e12 --finetune 1e9  # the size that costs least with fine-tuning and serving
+
 scaling frontier --metric finetune_top1_error --reference published  # beside ViT-g/14, ViT-G/14, SoViT-400m/14 and NFNet-F7+
 
 scaling frontier --data runs.csv --map core_hours=tpu_hours --metric val_loss --json
 """
+
+
+_OF_OPTIMUM = ("family", "law", "pin", "tie", "serve", "finetune", "target_loss", "budget", "serve_share")
 
 
 @reads_runs()
@@ -59,6 +64,10 @@ def frontier_command(
     best from smaller ones makes the headline; where they disagree beyond their
     intervals, it says so.
 
+    --optimum --serve 2e12 names the size that costs least in all, at --target-loss
+    or within --budget: training, fine-tuning and serving. Both count examples in
+    the unit of examples_seen; one served costs a third of one trained on.
+
     --reference published shows published ImageNet errors beside the frontier of
     finetune_top1_error against core_hours, converted to the accelerator of the
     runs; digitised is figure 1 of the NFNet study. A CSV of your own has the
@@ -66,7 +75,7 @@ def frontier_command(
     source, bound and factor, factor_to, factor_source where wanted. They enter
     no fit.
     """
-    from analysis import answer, compute_optimal, frontier, frontier_band
+    from analysis import answer, compute_optimal, frontier, frontier_band, regret
     from analysis.reading.accelerator_hours import measured_in
     from analysis.reference_points.beside import accelerators_of, references_of
 
@@ -74,8 +83,8 @@ def frontier_command(
     runs = source.load(question.metric, also=accelerators_of(which, question.metric, question.x))
     if optimum and which:
         raise UsageError("--reference is beside the frontier, not beside the optimum", hint="leave out --optimum")
-    if not optimum and (question.family or question.law or question.pin or question.tie):
-        raise UsageError("--family, --law, --pin and --tie belong to --optimum", hint="add --optimum")
+    if not optimum and (alone := [name for name in _OF_OPTIMUM if question.changed.get(name)]):
+        raise UsageError(f"--{alone[0].replace('_', '-')} belongs to --optimum", hint="add --optimum")
     if optimum:
         best = compute_optimal(runs, **question.settings, objective=objective, bootstrap=bootstrap, seed=seed)
         print_found(best, runs, partial(_print_optimum, runs), json=json, csv=csv)
@@ -88,6 +97,7 @@ def frontier_command(
         print_text(found.to_csv(band))
         print_set_aside(runs, found.excluded)
         return
+    cost = regret(runs, metric=metric, x=x, level=level, bootstrap=bootstrap, seed=seed)
     said: Answer | None = None
     try:
         said = answer(runs, metric=metric, x=x, level=level)
@@ -100,6 +110,8 @@ def frontier_command(
         from scaling.cli.tables import headline
 
         headline(out, no_law if said is None else said.sentence)
+        out.print(cost.sentence(), soft_wrap=True, markup=False, highlight=False)
+        out.print()
         print_frontier(out, found)
         print_points(out, found, band)
         if beside is not None:
@@ -115,7 +127,7 @@ def frontier_command(
         print_diagnostics(out, found.diagnostics)
         print_excluded(out, found.excluded)
 
-    print_found(found, runs, show, json=json, csv=False, band=band, answer=said, references=beside)
+    print_found(found, runs, show, json=json, csv=False, band=band, answer=said, regret=cost, references=beside)
 
 
 def _print_optimum(runs: DataFrame, out: Console, best: Optimum) -> None:

@@ -13,6 +13,7 @@ from scaling.rounding import as_factor, percent, significant
 if TYPE_CHECKING:
     from analysis import Optimum
     from analysis.interval import Interval
+    from analysis.optimum.whole_cost import WholeCost
 
 __all__ = ["print_optimum"]
 
@@ -59,6 +60,8 @@ def print_optimum(out: Console, optimum: Optimum, *, is_complete: bool = True) -
             shown.add_row(*(significant(value, 3) for value in values))
         out.print(shown)
         out.print()
+    if optimum.whole_cost is not None:
+        _print_whole_cost(out, optimum.whole_cost, level)
     if len(optimum.runnable):
         out.print(
             Text(f"in models and epoch budgets that exist ({optimum.recommended.approach if optimum.recommended else ''})", "bold")
@@ -76,6 +79,30 @@ def print_optimum(out: Console, optimum: Optimum, *, is_complete: bool = True) -
             )
         out.print(shown)
         out.print()
+
+
+def _print_whole_cost(out: Console, found: WholeCost, level: str) -> None:
+    out.print(Text("training, fine-tuning and serving together", "bold"))
+    line(out, found.sentence())
+    line(out, found.assumption())
+    if not found.reason:
+        shown = table("", "value", level)
+        shown.columns[0].justify = "left"
+        rows = {
+            found.metric: found.loss,
+            f"best {found.size_name}": found.size,
+            "examples to train on": found.examples,
+            f"{found.x} in all": found.total,
+            f"{found.size_name} that is cheapest to train": found.training_size,
+            "its examples": found.training_examples,
+            "data per parameter over that": found.over_training,
+        }
+        for name, interval in rows.items():
+            shown.add_row(
+                name, *(_pair(interval) if interval.low < interval.high else (significant(interval.value, 3), "as asked"))
+            )
+        out.print(shown)
+    out.print()
 
 
 def _pair(interval: Interval | None) -> tuple[str, str]:

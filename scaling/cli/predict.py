@@ -9,7 +9,7 @@ import typer
 
 from analysis.questions import PredictQuestion
 from scaling.cli.options import AsCsv, AsJson
-from scaling.cli.output import console, messages, print_text
+from scaling.cli.output import console, messages, print_json, print_text
 from scaling.cli.runs_input import RunsFrom, print_answer, print_found, reads_runs
 from scaling.errors import UnknownName, UsageError
 from scaling.rounding import amount, percent, significant
@@ -27,6 +27,8 @@ scaling predict --at 110000  # val_loss at so many core-hours, by the laws that 
 
 scaling predict --at 110000 --law power --on frontier --register before-f7plus
 
+scaling predict 3f9a  # where run 3f9a… will end, by the law and by its curve so far
+
 scaling predict --score  # registered predictions against what was run since
 
 scaling predict --x params,examples_seen --law chinchilla --at 1e9,2e10 --data runs.csv --json
@@ -35,13 +37,19 @@ scaling predict --x params,examples_seen --law chinchilla --at 1e9,2e10 --data r
 
 @reads_runs()
 def predict_command(
+    run: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="A run that is still training, by the start of its id: where it will end.")
+    ] = None,
+    *,
     question: PredictQuestion,
+    share: Annotated[
+        float | None, typer.Option("--share", help="With RUN: look at its curve up to this share of its steps alone, 0 … 1.")
+    ] = None,
     register: Annotated[
         str | None,
         typer.Option("--register", metavar="NAME", help="Keep it in the store under this name, for good, to be scored later."),
     ] = None,
     score: Annotated[bool, typer.Option("--score", help="Compare what is registered with runs that were done since.")] = False,
-    *,
     source: RunsFrom,
     json: AsJson = False,
     csv: AsCsv = False,
@@ -50,7 +58,15 @@ def predict_command(
 
     A registered prediction cannot be changed. --score says which were hit, and by
     how many standard deviations they were off.
+
+    RUN is a run of the store that is still training. Its end is forecast by the
+    law of the finished runs of its recipe, and by its held-out losses beside
+    theirs at the same share of their steps (`evaluate_at` in the file). An alarm
+    says when its loss leaves what such runs have.
     """
+    if run is not None or share is not None:
+        _running(run, share, question, source, register=register, score=score, json=json, csv=csv)
+        return
     if source.server is not None and (score or register is not None):
         raise UsageError(
             "registered predictions are kept in the store itself, which --server only reads",
@@ -88,6 +104,45 @@ def predict_command(
             highlight=False,
             markup=False,
         )
+
+
+def _running(
+    run: str | None,
+    share: float | None,
+    question: PredictQuestion,
+    source: RunsFrom,
+    *,
+    register: str | None,
+    score: bool,
+    json: bool,
+    csv: bool,
+) -> None:
+    """Print where a run of the store will end."""
+    if run is None:
+        raise UsageError("--share is a share of the steps of a run", hint="name the run: scaling predict RUN --share 0.5")
+    if question.at or score or register is not None or csv:
+        raise UsageError("RUN is forecast by itself", hint="leave out --at, --score, --register and --csv")
+    if not source.of_a_store:
+        raise UsageError(
+            "RUN is a run of the store, whose curves --data and --server do not give", hint="leave out --data and --server"
+        )
+    from analysis import payload
+    from orchestrator.running import forecast_run
+
+    found = forecast_run(run, db=source.db, share=share, level=question.level)
+    if json:
+        print_json(payload(found))
+        return
+    from scaling.cli.tables import headline, table
+
+    out = console()
+    headline(out, found.sentence())
+    percent_of = f"{100 * found.level:g} %"
+    shown = table("share of the steps", f"{found.metric} to expect by the law", f"{percent_of} low", "high")
+    for then in found.band:
+        shown.add_row(percent(then.share), *(significant(end) for end in (then.loss.value, then.loss.low, then.loss.high)))
+    if found.band:
+        out.print(shown)
 
 
 def _places(at: tuple[str, ...], law: str, columns: tuple[str, ...] | None) -> list[float] | DataFrame:

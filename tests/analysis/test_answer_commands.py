@@ -128,7 +128,7 @@ def test_frontier_optimum(files):
     assert "best size and epochs: the runs are of 2 families" in run("frontier", "--data", files["two"], *HOURS)
     plain = json.loads(run("frontier", "--data", files["one"], *HOURS, "--bootstrap", "100", "--json"))
     assert plain["points"][0]["best_loss"]["low"] < plain["points"][0]["best_loss"]["high"]
-    with pytest.raises(UsageError, match="belong to --optimum"):
+    with pytest.raises(UsageError, match="belongs to --optimum"):
         run("frontier", "--data", files["one"], *HOURS, "--family", "nfnet")
 
 

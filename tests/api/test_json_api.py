@@ -8,7 +8,19 @@ import json
 
 import pytest
 
-from analysis import answer, choose_law, compare, compute_optimal, fit_all, frontier, learning_rate_trend, payload, plan, score
+from analysis import (
+    answer,
+    choose_law,
+    compare,
+    compute_optimal,
+    fit_all,
+    frontier,
+    learning_rate_trend,
+    payload,
+    plan,
+    regret,
+    score,
+)
 from analysis.fitting.fit_all import BESIDE
 from analysis.planning.neighbours import neighbouring_cells
 from analysis.reading.source import attach_source, source_of
@@ -38,7 +50,7 @@ def strict(response):
 
 
 def test_frontier_is_the_payload_of_the_analysis(client, runs):
-    expected = payload(frontier(runs, x="train_flops"), answer=answer(runs, x="train_flops"))
+    expected = payload(frontier(runs, x="train_flops"), answer=answer(runs, x="train_flops"), regret=regret(runs, x="train_flops"))
     for path in ("/api/v1/frontier", "/frontier.json"):
         body = strict(client.get(path, params={"x": "flops"}))
         assert body == expected
@@ -206,6 +218,10 @@ def test_a_store_may_appear_and_be_replaced(client_of, tmp_path):
             lambda runs: payload(compare(runs, by="model", a="nano-F1", b="nano-F3")),
         ),
         (("/api/v1/optimum", "/frontier/optimum.json"), lambda runs: payload(compute_optimal(runs))),
+        (
+            ("/api/v1/optimum?serve=1e9&finetune=1e6", "/frontier/optimum.json?serve=1e9&finetune=1e6"),
+            lambda runs: payload(compute_optimal(runs, serve=1e9, finetune=1e6)),
+        ),
         (("/api/v1/predictions",), lambda runs: payload(score([], runs))),
     ],
 )
@@ -225,7 +241,7 @@ def grouped_by(runs, **groups):
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("frontier?", lambda runs: payload(frontier(runs), answer=answer(runs))),
+        ("frontier?", lambda runs: payload(frontier(runs), answer=answer(runs), regret=regret(runs))),
         ("learning-rate?", lambda runs: payload(learning_rate_trend(runs))),
         ("fits?law=power&on=all&", lambda runs: payload(fit_all(runs, laws=("power",), on="all"))),
     ],

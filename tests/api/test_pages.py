@@ -14,12 +14,15 @@ import pytest
 from starlette.testclient import TestClient
 
 import api.pages.drawing as drawing
-from analysis import frontier
+from analysis import EndForecast, frontier
+from analysis.interval import Interval
+from analysis.running import Then
 from api import create_app
 from api.assets import asset_url
 from api.pages import tabs
+from api.pages.curves import curve_figures
 from api.security import HEADERS
-from orchestrator.store import Store
+from orchestrator.store import Store, open_readonly
 from orchestrator.store.models import Run
 from tests.api import small_grid
 from tests.api.small_grid import fill, run_row
@@ -395,3 +398,28 @@ def test_a_residual_is_a_share_and_not_a_logarithm(client):
     share = 100 * (largest["val_loss"] / largest["predicted"] - 1)
     assert abs(share - 100 * largest["residual"]) > 1
     assert f"{share:+.2f} %" in text_of(client.get("/frontier/trust?law=power&on=all"))
+
+
+def test_the_page_of_a_run_in_training_says_where_it_will_end(client, filled_store):
+    with open_readonly(str(filled_store)) as store:
+        runs = store.runs()
+    running = runs.loc[runs["status"] == "running", "id"].iloc[0]
+    page = text_of(client.get(f"/runs/{running}"))
+    assert "Where it will end" in page
+    assert f"Before its first held-out evaluation run {running} is expected to end at val_loss" in page
+    assert "Where it will end" not in text_of(client.get(f"/runs/{runs.loc[runs['status'] == 'finished', 'id'].iloc[0]}"))
+
+
+def test_the_loss_of_a_run_has_the_band_of_its_forecast():
+    end, then = (
+        Interval(0.4, 0.3, 0.5),
+        [Then(share, Interval(1.0 - share / 2, 0.8 - share / 2, 1.2 - share / 2)) for share in (0.5, 1.0)],
+    )
+    forecast = EndForecast("r", "val_loss", 0.95, 100, 0.5, 0.7, end, "law", end, ("params",), 9, 0.1, 0.1, None, tuple(then))
+    evaluations = [{"split": "validation", "step": 50, "loss": 0.7, "top1": 0.5, "top5": None}]
+    figures = dict(curve_figures({}, evaluations, 100, forecast))
+    band, mark = figures["Loss (nats)"]["data"][-2:]
+    assert band["x"] == [50.0, 100.0, 100.0, 50.0]
+    assert band["y"] == pytest.approx([0.55, 0.3, 0.7, 0.95])
+    assert (mark["x"], mark["y"], mark["error_y"]["array"]) == ([100], [0.4], [pytest.approx(0.1)])
+    assert len(figures["Accuracy"]["data"]) == 1
