@@ -97,7 +97,7 @@ def test_what_is_prepared_is_small_and_pickles(photographs: list[Image.Image]) -
 
 
 def test_tiny_pictures_are_copies_only_as_they_are_turned_or_flipped() -> None:
-    digits = SKLEARN.load_digits().images[:400].astype(np.uint8) * 15
+    digits = SKLEARN.load_digits().images[:120].astype(np.uint8) * 15
     images = [prepared(image[..., None]) for image in digits]
     assert not any(compare(one, other).is_duplicate for one, other in combinations(images, 2))  # each by a hand of its own
     for k, name in enumerate(ORIENTATIONS):
