@@ -1,8 +1,9 @@
 """How well `scaling dedup` finds copies, and what it takes for copies that are none, over real images.
 
     python -m benchmarks.duplicates gather DIR          # pictures of Debian packages: about 1.2 GB of downloads, needs apt-get and dpkg
-    python -m benchmarks.duplicates quality DIR --set pictures [--csv benchmarks/duplicates.csv]
+    python -m benchmarks.duplicates quality DIR --set pictures [--csv benchmarks/duplicates_quality.csv]
     python -m benchmarks.duplicates quality DIR --set fashion-mnist
+    python -m benchmarks.duplicates quality DIR --set "fashion-mnist test"   # test images against training images: false positives alone
     python -m benchmarks.duplicates sheets DIR --set pictures   # the pairs that were found in the set itself, as PNGs to look at
     python -m benchmarks.duplicates table               # the figures in the CSV, for docs/duplicates.md
 
@@ -23,6 +24,7 @@ import argparse
 import csv
 import hashlib
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -37,9 +39,9 @@ from trainer.duplicates.finding import Found, Searched, find
 from trainer.duplicates.orientation import ORIENTATIONS, oriented
 from trainer.duplicates.splits import Split
 
-CSV = Path(__file__).with_suffix(".csv")
+CSV = Path(__file__).with_name("duplicates_quality.csv")
 JUDGED = Path(__file__).with_name("duplicates_judged.csv")
-HEAD = ["set", "copies", "planted", "found", "recall", "99 % interval"]
+HEAD = ["set", "copies", "images", "found", "share", "99 % interval"]
 
 
 def searched(a: Split, b: Split | None, work: Path, workers: int) -> Found:
@@ -58,15 +60,12 @@ def searched(a: Split, b: Split | None, work: Path, workers: int) -> Found:
 def quality(folder: Path, name: str, *, count: int, half: str, workers: int) -> list[dict[str, object]]:
     """Plant copies of `count` images, search, print what was found, and return the rows of the CSV."""
     work = folder / "work"
-    if name == "fashion-mnist":
-        held: Pixels = Fashion(FASHION / "train-images-idx3-ubyte.gz")
-        split, among = _split(name, held, [f"train {i}" for i in range(len(held))], 1), range(len(held))
-    else:
-        kept, other, generated = pictures(folder)
-        held = Files(tuple(generated if name == "generated" else kept))
-        split = _split(name, held, [str(path.relative_to(folder / "pictures")) for path in held.paths], 3)
-        place = {path: number for number, path in enumerate(kept)}
-        among = [place[path] for path in other] if half == "other" else range(len(held))
+    split, other = opened(folder, name)
+    held = split.examples
+    assert isinstance(held, Pixels)
+    among = other if half == "other" else range(len(held))
+    if name == "fashion-mnist test":
+        return _printed([_false_positives(name, searched(split, opened(folder, "fashion-mnist")[0], work, workers))])
     within = searched(split, None, work, workers)
     rows = [_false_positives(name, within)]
     if count:
@@ -75,21 +74,30 @@ def quality(folder: Path, name: str, *, count: int, half: str, workers: int) -> 
         planted = Planted(held, originals)
         copies = _split(f"copies of {name}", planted, [str(i) for i in range(len(planted))], split.channels)
         rows += _recalls(name, originals, searched(copies, split, work, workers), within)
-    for row in rows:
-        print(", ".join(f"{key} {value}" for key, value in row.items()))
-    return rows
+    return _printed(rows)
+
+
+def opened(folder: Path, name: str) -> tuple[Split, Sequence[int]]:
+    """Return a set as a split, and the numbers of the images that copies are planted of."""
+    if name.startswith("fashion-mnist"):
+        part = "t10k" if name.endswith("test") else "train"
+        images = Fashion(FASHION / f"{part}-images-idx3-ubyte.gz")
+        return _split(name, images, [f"{part} {i}" for i in range(len(images))], 1), range(len(images))
+    kept, other, generated = pictures(folder)
+    files = Files(tuple(generated if name == "generated" else kept))
+    place = {path: number for number, path in enumerate(kept)}
+    split = _split(name, files, [str(path.relative_to(folder / "pictures")) for path in files.paths], 3)
+    return split, [place[path] for path in other] if name == "pictures" else range(len(files))
 
 
 def sheets(folder: Path, name: str, workers: int, columns: int, lines: int) -> None:
     """Write the pairs that are found within a set as PNGs below DIR/sheets: those that differ most first."""
-    if name == "fashion-mnist":
-        held: Pixels = Fashion(FASHION / "train-images-idx3-ubyte.gz")
-        split = _split(name, held, [f"train {i}" for i in range(len(held))], 1)
-    else:
-        kept, _, generated = pictures(folder)
-        held = Files(tuple(generated if name == "generated" else kept))
-        split = _split(name, held, [str(path.relative_to(folder / "pictures")) for path in held.paths], 3)
-    found = searched(split, None, folder / "work", workers)
+    split, _ = opened(folder, name)
+    other = opened(folder, "fashion-mnist")[0] if name == "fashion-mnist test" else None
+    found = searched(split, other, folder / "work", workers)
+    held, others = split.examples, found.b.examples
+    assert isinstance(held, Pixels)
+    assert isinstance(others, Pixels)
     pairs = sorted((pair for pair in found.pairs if pair.rule != "exact"), key=lambda pair: -pair.distance)
     cell = 64
     for page, first in enumerate(range(0, len(pairs), columns * lines)):
@@ -97,7 +105,7 @@ def sheets(folder: Path, name: str, workers: int, columns: int, lines: int) -> N
         for place, pair in enumerate(pairs[first : first + columns * lines]):
             left, top = place % columns * (2 * cell + 6), place // columns * (cell + 4)
             one = oriented(held.pixels(pair.a), ORIENTATIONS.index(pair.orientation))
-            for shift, pixels in ((0, one), (cell, held.pixels(pair.b))):
+            for shift, pixels in ((0, one), (cell, others.pixels(pair.b))):
                 image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)).convert("RGB")
                 sheet.paste(image.resize((cell, cell), Image.Resampling.BOX), (left + shift, top))
         path = folder / "sheets" / f"{name}_{page:02d}.png"
@@ -105,7 +113,7 @@ def sheets(folder: Path, name: str, workers: int, columns: int, lines: int) -> N
         sheet.save(path)
         path.with_suffix(".txt").write_text(
             "".join(
-                f"{place // columns},{place % columns}\t{pair.distance:.3f}\t{split.id(pair.a)}\t{split.id(pair.b)}\n"
+                f"{place // columns},{place % columns}\t{pair.distance:.3f}\t{found.a.id(pair.a)}\t{found.b.id(pair.b)}\n"
                 for place, pair in enumerate(pairs[first : first + columns * lines])
             )
         )
@@ -160,6 +168,12 @@ def _told(names: dict[tuple[str, ...], str]) -> str:
     return hashlib.sha256("\n".join(sorted("|".join(pair) for pair in names)).encode()).hexdigest()[:12]
 
 
+def _printed(rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    for row in rows:
+        print(", ".join(f"{key} {value}" for key, value in row.items()))
+    return rows
+
+
 def _row(name: str, kind: str, planted: int, found: int) -> dict[str, object]:
     interval = stats.binomtest(found, planted).proportion_ci(0.99)
     return {
@@ -181,7 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["gather", "quality", "sheets", "table"])
     parser.add_argument("folder", type=Path, nargs="?")
-    parser.add_argument("--set", choices=["pictures", "generated", "fashion-mnist"], default="pictures")
+    parser.add_argument("--set", choices=["pictures", "generated", "fashion-mnist", "fashion-mnist test"], default="pictures")
     parser.add_argument("--count", type=int, default=1000, help="images that copies are planted of; 0: false positives alone")
     parser.add_argument("--half", choices=["other", "all"], default="other")
     parser.add_argument("--workers", type=int, default=2)

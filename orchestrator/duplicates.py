@@ -48,24 +48,31 @@ def dedup(
     Args:
         study: an experiments file. Its training images are compared with its held-out ones and, where it fine-tunes, with both splits of
             that data set, whose training images are compared with its held-out ones too. `exclude:` in the file is not looked at.
-        a, b: in place of a file, what `trainer.duplicates.opening.opened` reads. All splits of `a` are compared with all of `b`. Without
+        a, b: in place of a file, what `trainer.duplicates.opening.opened` reads. The training images of `a`, or all of a folder in no order, are compared with each split of `b`. Without
             `b`, the training images of `a` are compared with its held-out ones, and each with the others.
         within: compare each training split with itself as well.
-        network: id, or its beginning, of a finished run in `db` whose features propose pairs, in place of fixed random ones.
+        network: id, or its beginning, of a finished run in `db` whose features propose pairs, in place of the fixed ones.
         work: folder of what was computed of each image, so that a search that was cut short goes on. Default `default_work()`.
-        workers: processes that read images; default all cores.
+        workers: processes that read images, 0 for none but this one; default all cores.
 
     Raises:
         UsageError: neither or both of `study` and `a`; what they name is not known.
         DataNotFound, DataError: images are not there, or what they lie on fails.
         MissingExtra: the extra `dedup` is not installed.
     """
-    if (study is None) == (a is None) or (b is not None and a is None):
-        raise UsageError("name an experiments file, or data sets by --a and --b", hint="scaling dedup experiments.yaml")
+    if study is not None and (a is not None or b is not None):
+        raise UsageError(
+            "an experiments file and --a or --b were given: name one or the other", hint="scaling dedup experiments.yaml"
+        )
+    if study is None and a is None:
+        raise UsageError(
+            "--b needs --a" if b is not None else "name an experiments file, or data sets by --a and --b",
+            hint="scaling dedup experiments.yaml; scaling dedup --a photos --b flowers",
+        )
     pairs = _of_file(read_spec(study, uncut=True)[0], within) if study is not None else _of_sets(str(a), b, within)
     features = None if network is None else _features(network, db)
     folder = Path(work) if work is not None else default_work()
-    count = workers or os.cpu_count() or 1
+    count = (os.cpu_count() or 1) if workers is None else workers
     return Checked(
         tuple(
             find(first, second, work=folder, workers=count, embedding=features, on_progress=on_progress) for first, second in pairs

@@ -37,7 +37,7 @@ def data_notes(plan: Plan) -> Iterator[str]:
 def _is_tuned_on_the_same(plan: Plan) -> bool:
     """Say whether runs are fine-tuned on what they were pre-trained on, whatever is left out of either."""
     tuned, card = plan.finetuning, plan.card
-    return tuned is not None and (uncut(tuned.card), tuned.card.name) == (uncut(card), card.name)
+    return tuned is not None and uncut(tuned.card) == uncut(card)
 
 
 def _is_unchecked(plan: Plan, tuned: Plan) -> bool:

@@ -132,16 +132,64 @@ def test_nothing_found_is_a_record_that_it_was_looked_for(study, tmp_path):
     assert ExclusionList.read(tmp_path / "none.parquet").rows == ()
 
 
+def test_a_list_of_other_data_is_left_as_it_is(found, study):
+    listed = found[1] / "list.parquet"
+    content = listed.read_bytes()
+    with pytest.raises(UsageError, match="is a list for photos"):
+        run("--a", study / "flowers", "-o", listed, "--work", study / "work", "--workers", "1")
+    assert listed.read_bytes() == content
+
+
+def test_without_a_name_two_data_sets_have_no_list(study, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    output = run("--a", study / "flowers", "--work", study / "work", "--workers", "1").stdout
+    assert "no list was written: -o exclude.parquet writes one" in output
+    assert not list(tmp_path.glob("*.parquet"))
+
+
+@pytest.mark.parametrize("option", ["-o", "--report"])
+@pytest.mark.parametrize(("place", "says"), [("nowhere/x", "is no folder"), (".", "is a folder")])
+def test_a_file_that_cannot_be_written_is_refused_before_the_search(option, place, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=says):
+        run("--a", "nothing-there", option, place)
+
+
+def test_labels_of_all_copies_are_looked_at(tmp_path):
+    image = pictures.encoded(pictures.photo(96, 96, 1), "PNG")
+    other = pictures.encoded(pictures.photo(96, 96, 2), "PNG")
+    pictures.write_folder(
+        tmp_path / "twice", {"train": [("0.png", image, 0), ("1.png", other, 1)], "val": [("a.png", image, 0), ("b.png", image, 1)]}
+    )
+    answer = json.loads(run("--a", tmp_path / "twice", "--json", "--work", tmp_path / "work", "--workers", "1").stdout)
+    assert [pair["b"]["id"] for pair in answer["label_conflicts"]] == ["val/bee/b.png"]
+
+
+def test_a_folder_that_is_named_by_a_dot_and_has_classes_is_no_data_set_of_a_study(tmp_path, monkeypatch):
+    image = pictures.encoded(pictures.photo(96, 96, 1), "PNG")
+    for place in ("own/ant", "own/bee"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "0.png").write_bytes(image)
+    monkeypatch.chdir(tmp_path / "own")
+    for _ in range(2):  # the list that the first one writes is no data set
+        output = run("--a", ".", "-o", "list.parquet", "--work", tmp_path / "work", "--workers", "1").stdout
+    assert "list.parquet lists 1 image of the 2 in own images" in output
+    assert "is no data set of a study" in output
+    assert "to leave them out" not in output
+
+
 def test_a_set_that_overlaps_wholly_says_that_nothing_would_be_left(folder, tmp_path):
     output = run("--a", folder, "--b", folder, "-o", tmp_path / "all.parquet", "--work", tmp_path, "--workers", "1").stdout
     assert "lists 8 images of the 8 in photos train: nothing would be left" in output
+    assert "to leave them out" not in output
 
 
 @pytest.mark.parametrize(
     ("words", "error", "says"),
     [
         ((), UsageError, "name an experiments file, or data sets by --a and --b"),
-        (("--b", "digits"), UsageError, "name an experiments file"),
+        (("--b", "digits"), UsageError, "--b needs --a"),
+        (("x.yaml", "--a", "digits"), UsageError, "name one or the other"),
         (("--a", "nowhere"), DataNotFound, "no folder or data set 'nowhere'"),
         (("nowhere.yaml",), DataNotFound, "nowhere.yaml"),
     ],

@@ -40,11 +40,12 @@ class Exact:
 
     pairs: [n, 2] int64, an image that is a question and the first one with its pixels. copies: [m, 2] int64, an image of the first split
     and the first of that split with its pixels: what is found of the one holds of the other. firsts, other_firsts: numbers of the images
-    that take part beyond this rule, of either split.
+    that take part beyond this rule, of either split. other_copies: as `copies`, of the second split.
     """
 
     pairs: np.ndarray
     copies: np.ndarray
+    other_copies: np.ndarray
     firsts: np.ndarray
     other_firsts: np.ndarray
 
@@ -56,11 +57,13 @@ def exact(prints: Prints, others: Prints | None) -> Exact:
     copies = np.stack([numbers, own], axis=1)[numbers != own]
     firsts = np.unique(own)
     if others is None:
-        return Exact(copies, copies, firsts, firsts)
+        return Exact(copies, copies, copies, firsts, firsts)
     other_numbers, other_digests = others.digests()
     first = _first_of_each(np.concatenate([other_numbers, numbers]), np.concatenate([other_digests, digests]), len(other_numbers))
     pairs = np.stack([numbers, first[len(other_numbers) :]], axis=1)
-    return Exact(pairs[pairs[:, 1] >= 0], copies, firsts, np.unique(first[: len(other_numbers)]))
+    theirs = first[: len(other_numbers)]
+    other_copies = np.stack([other_numbers, theirs], axis=1)[other_numbers != theirs]
+    return Exact(pairs[pairs[:, 1] >= 0], copies, other_copies, firsts, np.unique(theirs))
 
 
 def by_hashes(prints: Prints, others: Prints | None, joined: Exact, on_done: Told = lambda images: None) -> Pairs:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from trainer.data.exclusion import ExclusionList, ExclusionRow
@@ -31,7 +32,12 @@ class Checked:
         every = (split for each in self.found for split in (each.a, each.b))
         return tuple({(split.fingerprint, split.name): split for split in every}.values())
 
-    @property
+    def called(self, split: Split) -> str:
+        """Name a split, with its data set's fingerprint where another data set here has the same name."""
+        alike = {other.fingerprint for other in self.splits if other.data == split.data}
+        return str(split) if len(alike) < 2 else f"{split.data} ({split.fingerprint}) {split.name}"
+
+    @cached_property
     def excluded(self) -> ExclusionList:
         """Return the images to leave out, each once, with the partner that is nearest to it."""
         nearest: dict[tuple[str, str, int], tuple[tuple[float, int, int], ExclusionRow]] = {}
@@ -52,12 +58,12 @@ class Checked:
         every = ((split, bad) for f in self.found for split, bad in ((f.a, f.unreadable_a), (f.b, f.unreadable_b)) if bad)
         return tuple({(split.fingerprint, split.name): (split, bad) for split, bad in every}.values())
 
-    @property
+    @cached_property
     def conflicts(self) -> tuple[tuple[Found, Pair], ...]:
         """Return the pairs whose labels differ, of splits that count their classes alike."""
         return tuple((each, pair) for each in self.found for pair in each.conflicts)
 
-    @property
+    @cached_property
     def left(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Return (images left, images) of each split that loses some, by fingerprint and name."""
         gone = Counter((row.data, row.split) for row in self.excluded.rows)
@@ -131,4 +137,4 @@ def _pair(each: Found, pair: Pair) -> dict[str, Any]:
 
 
 def _place(split: Split) -> dict[str, str]:
-    return {"data": split.data, "split": split.name}
+    return {"data": split.data, "fingerprint": split.fingerprint, "split": split.name}

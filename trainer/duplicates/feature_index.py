@@ -53,6 +53,6 @@ class FeatureIndex:
 
 @cache
 def _faiss() -> Any:
-    with needed_for("features of small images need"):
+    with needed_for("features of images need"):
         import faiss
     return faiss

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Literal, NamedTuple
@@ -54,7 +54,8 @@ class Searched:
 class Found:
     """Holds the duplicates of two splits, or of one with itself: `a` is `b` then, and in each pair `a` is the earlier image.
 
-    pairs: by number. Of images with equal pixels only the first of `b` is named, and of one split the first.
+    pairs: by number. Of images of `b` with equal pixels all are named beside the first image of `a` that has these pixels, and the first one
+        beside its further copies and near-copies. Within one split the first is named.
     unreadable_a, unreadable_b: (id, reason) of images that were not compared.
     """
 
@@ -71,7 +72,7 @@ class Found:
         """Say whether one split was compared with itself."""
         return self.a is self.b
 
-    @property
+    @cached_property
     def conflicts(self) -> tuple[Pair, ...]:
         """Return the pairs whose labels differ, as far as labels of both splits mean the same: of one data set, or by name."""
         return tuple(pair for pair in self.pairs if self._differ(self.a.label(pair.a), self.b.label(pair.b)))
@@ -154,7 +155,7 @@ def find(
         )
     ]
     same = [Pair(*((two, one) if b is None else (one, two)), "exact", 0.0, ORIENTATIONS[0]) for one, two in joined.pairs.tolist()]
-    found = [*same, *near, *(() if b is None else _of_copies(near, joined))]
+    found = [*same, *near, *(() if b is None else [*_of_copies(near, joined), *_with_copies(same, joined)])]
     return Found(a, other, tuple(sorted(found)), _named(a, printed), _named(other, printed_other), len(a), len(other))
 
 
@@ -183,6 +184,13 @@ def _of_copies(near: list[Pair], joined: Exact) -> list[Pair]:
     return [nearest[first]._replace(a=copy) for copy, first in joined.copies.tolist() if first in nearest]
 
 
+def _with_copies(same: list[Pair], joined: Exact) -> list[Pair]:
+    """Return for the first image of `a` with some pixels a pair with each further image of `b` that has them: their labels may differ."""
+    own = {copy for copy, _ in joined.copies.tolist()}
+    first_with = {pair.b: pair for pair in reversed(same) if pair.a not in own}
+    return [first_with[first]._replace(b=copy) for copy, first in joined.other_copies.tolist() if first in first_with]
+
+
 def _named(split: Split, printed: Prints) -> tuple[tuple[str, str], ...]:
     return tuple((split.id(index), reason) for index, reason in printed.unreadable)
 
@@ -201,6 +209,6 @@ def _counting(what: str, total: int, told: Callable[[Searched], None]) -> Callab
 
 @cache
 def _features() -> ModuleType:
-    with needed_for("features of small images need"):
+    with needed_for("features of images need"):
         from trainer.duplicates import features
     return features

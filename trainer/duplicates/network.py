@@ -116,7 +116,7 @@ class NetworkFeatures:
     def _not_linear(self) -> UsageError:
         return UsageError(
             f"the last layer of {self._config.model.name} is not one linear layer: it has no features to compare images by",
-            hint="leave out --network: fixed random features are used then",
+            hint="leave out --network: the fixed features are used then",
         )
 
 

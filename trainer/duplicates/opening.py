@@ -71,6 +71,8 @@ def _of_folder(folder: Path) -> dict[str, Split]:
     if split_folders(folder) is not None:
         return _loaded("imagefolder", {"path": str(folder), "train_px": _ANY_PX})
     for path in sorted(folder.rglob("*")):
+        if "train" not in path.relative_to(folder).as_posix().lower():  # a list of duplicates, say, is no data set
+            continue
         name = "array_record" if "array_record" in path.name else _BY_SUFFIX.get(path.suffix)
         if name and path.is_file():
             return _loaded(name, {"path": str(folder), "train_px": _ANY_PX})
@@ -101,4 +103,4 @@ def _loose(folder: Path) -> Split:
         "sizes": fingerprint.digest(files.sizes),
         f"content of {fingerprint.SAMPLED}": fingerprint.sampled(len(files), files.read),
     }
-    return loose_split(folder.name, fingerprint.whole(parts)[0], files)
+    return loose_split(folder.resolve().name, fingerprint.whole(parts)[0], files)

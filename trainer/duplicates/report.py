@@ -15,6 +15,8 @@ from trainer.data.dataset import BadExample
 from trainer.data.images.picture import picture
 from trainer.duplicates.checked import RULES, Checked
 from trainer.duplicates.finding import Found, Pair
+from trainer.duplicates.pixels import shown
+from trainer.duplicates.prints import full_scale_of
 from trainer.duplicates.splits import Split
 
 __all__ = ["write_report"]
@@ -40,8 +42,8 @@ figcaption, p.note { font-size: .8rem; color: var(--muted); overflow-wrap: anywh
 """
 
 
-def write_report(checked: Checked, path: Path, *, listed: Path) -> None:
-    """Write the page. listed: the list that was written, to name it. Raises `OSError`, `MissingExtra`."""
+def write_report(checked: Checked, path: Path, *, listed: Path | None) -> None:
+    """Write the page. listed: the list that was written, to name it, if one was. Raises `OSError`, `MissingExtra`."""
     parts = [
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>",
         f"<title>Duplicates</title><style>{_STYLE}</style>",
@@ -49,19 +51,17 @@ def write_report(checked: Checked, path: Path, *, listed: Path) -> None:
         *_left(checked, listed),
         *_counts(checked),
         *_faults(checked),
-        *(part for each in checked.found for part in _examples(each)),
+        *(part for each in checked.found for part in _examples(checked, each)),
         "</html>",
     ]
     path.write_text("\n".join(parts), encoding="utf-8")
 
 
-def _left(checked: Checked, listed: Path) -> Iterator[str]:
-    names = {split.fingerprint: split.data for split in checked.splits}
-    for (fingerprint, split), (left, images) in checked.left.items():
-        yield (
-            f"<p><code>{escape(str(listed))}</code> lists {images - left:,} of the {images:,} images in "
-            f"{escape(names[fingerprint])} {escape(split)}; {left:,} are left.</p>"
-        )
+def _left(checked: Checked, listed: Path | None) -> Iterator[str]:
+    splits = {(split.fingerprint, split.name): split for split in checked.splits}
+    lists = "Duplicates are" if listed is None else f"<code>{escape(str(listed))}</code> lists"
+    for place, (left, images) in checked.left.items():
+        yield f"<p>{lists} {images - left:,} of the {images:,} images in {escape(checked.called(splits[place]))}; {left:,} are left.</p>"
 
 
 def _counts(checked: Checked) -> Iterator[str]:
@@ -70,31 +70,31 @@ def _counts(checked: Checked) -> Iterator[str]:
     for each in checked.found:
         images = f"{len(each.a):,}" + ("" if each.is_within else f" × {len(each.b):,}")
         cells = [images, *(f"{sum(pair.rule == rule for pair in each.pairs):,}" for rule in RULES), f"{len(each.conflicts):,}"]
-        yield f"<tr><td>{escape(_title(each))}" + "".join(f"<td>{cell}" for cell in cells) + "</tr>"
+        yield f"<tr><td>{escape(_title(checked, each))}" + "".join(f"<td>{cell}" for cell in cells) + "</tr>"
     yield "</tbody></table></div>"
 
 
 def _faults(checked: Checked) -> Iterator[str]:
     for split, bad in checked.unreadable:
         named = "; ".join(f"{escape(name)}: {escape(reason)}" for name, reason in bad[:_SHOWN])
-        yield f"<p class=note>Not compared, of {escape(split.data)} {escape(split.name)}: {len(bad):,} that cannot be read. {named}</p>"
+        yield f"<p class=note>Not compared, of {escape(checked.called(split))}: {len(bad):,} that cannot be read. {named}</p>"
 
 
-def _examples(each: Found) -> Iterator[str]:
+def _examples(checked: Checked, each: Found) -> Iterator[str]:
     conflicts = set(each.conflicts)
     for rule in RULES:
         pairs = sorted((pair for pair in each.pairs if pair.rule == rule), key=lambda pair: (pair not in conflicts, -pair.distance))
         if not pairs:
             continue
         more = f", {_SHOWN} of {len(pairs):,}, those that differ most first" if len(pairs) > _SHOWN else ""
-        yield f"<h2>{escape(_title(each))}: {rule}{more}</h2><ul class=pairs>"
+        yield f"<h2>{escape(_title(checked, each))}: {rule}{more}</h2><ul class=pairs>"
         for pair in pairs[:_SHOWN]:
             yield _pair(each, pair, pair in conflicts)
         yield "</ul>"
 
 
-def _title(each: Found) -> str:
-    return f"within {each.a}" if each.is_within else f"{each.a} against {each.b}"
+def _title(checked: Checked, each: Found) -> str:
+    return f"within {checked.called(each.a)}" if each.is_within else f"{checked.called(each.a)} against {checked.called(each.b)}"
 
 
 def _pair(each: Found, pair: Pair, in_conflict: bool) -> str:
@@ -114,17 +114,13 @@ def _figure(split: Split, index: int) -> str:
         return f"<figure><figcaption>{name}: {escape(str(error))}</figcaption></figure>"
     small = " class=small" if max(pixels.shape[:2]) < _SIDE / 2 else ""
     size = f"{pixels.shape[1]} × {pixels.shape[0]}"
-    full_scale = getattr(getattr(split.examples, "normalization", None), "full_scale", 255)
-    return f"<figure><img{small} alt='{name}' src='{_encoded(pixels, full_scale)}'><figcaption>{escape(split.name)}: {name}, {size}</figcaption></figure>"
+    return f"<figure><img{small} alt='{name}' src='{_encoded(shown(pixels, full_scale_of(split.examples)))}'><figcaption>{escape(split.name)}: {name}, {size}</figcaption></figure>"
 
 
-def _encoded(pixels: np.ndarray, full_scale: float) -> str:
-    """Return pixels [H, W, C], 0 … full_scale, as a PNG in a URL, no side above `_SIDE`. float32 pixels are stretched to their range."""
+def _encoded(pixels: np.ndarray) -> str:
+    """Return pixels uint8 [H, W, 1 or 3] as a PNG in a URL, no side above `_SIDE`."""
     with needed_for("pictures in a report need"):
         from PIL import Image
-    low, high = (0.0, full_scale) if pixels.dtype == np.uint8 else (float(pixels.min()), float(pixels.max()))
-    if (low, high) != (0, 255):
-        pixels = np.clip(np.rint((pixels - low) * (255 / max(high - low, 1e-12))), 0, 255).astype(np.uint8)
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     image.thumbnail((_SIDE, _SIDE))
     file = io.BytesIO()

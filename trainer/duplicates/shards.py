@@ -91,7 +91,7 @@ def loaded(path: Path) -> Columns:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return dict(stored)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise _damaged(path, error) from error
 
 
@@ -104,7 +104,7 @@ def rows_of(path: Path) -> np.ndarray:
     """Map the column of a shard that is read by single rows. Raises `DataError` for a file that is damaged."""
     try:
         return np.asarray(np.load(beside(path), mmap_mode="r"))
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise _damaged(beside(path), error) from error
 
 

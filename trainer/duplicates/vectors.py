@@ -134,6 +134,6 @@ def vectors(
 
 @cache
 def _features() -> Callable[[np.ndarray], np.ndarray]:
-    with needed_for("features of small images need"):
+    with needed_for("features of images need"):
         from trainer.duplicates.features import features
     return features

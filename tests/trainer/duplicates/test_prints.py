@@ -101,10 +101,11 @@ def test_an_image_file_that_was_written_anew_is_read_anew(tmp_path):
     os.utime(path, ns=(1, 1))
     assert all(map(np.array_equal, before, passed()))
     assert told == [17, 4]
-    for file in (work / "prints").glob("*.npz"):
-        file.write_bytes(file.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"\.npz is damaged"):
-        passed()
+    for left in (100, 0):
+        for file in (work / "prints").glob("*.npz"):
+            file.write_bytes(file.read_bytes()[:left])
+        with pytest.raises(DataError, match=r"\.npz is damaged"):
+            passed()
 
 
 def test_work_that_cannot_be_kept_or_sent(tmp_path):
