@@ -28,6 +28,7 @@ from scaling.rounding import as_factor, significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
+    from analysis.laws import Law
 
 __all__ = ["Answer", "Forecast", "answer_of", "next_commands"]
 
@@ -200,21 +201,30 @@ def _fall(law: Fit) -> str:
     if identified is False:
         return f"How {law.metric} falls with {x} is not determined by these runs ({law.status.value})."
     form, ends, level = law_named(law.law), law.interval(), law.level_words
-    exponents = [shape for shape in form.shapes if shape.kind == "exponent"]
-    exponents = exponents if form.is_surface else exponents[-1:]  # of a broken law the last one holds beyond the runs
     powers = []
-    for place, shape in enumerate(exponents):
-        value, low, high = (
-            -float(end) for end in (law.coefficients[shape.name], ends["high"][shape.name], ends["low"][shape.name])
-        )
+    for place, (name, axes) in enumerate(_exponents_of(form).items()):
+        value, low, high = (-float(end) for end in (law.coefficients[name], ends["high"][name], ends["low"][name]))
         said = f"{level}: " if not place and not form.floor else ""
-        powers.append(f"{law.axes[shape.axis]}^{significant(value, 3)} ({said}{significant(low, 3)} … {significant(high, 3)})")
+        inputs = " and ".join(f"{law.axes[axis]}^{significant(value, 3)}" for axis in axes)
+        powers.append(f"{inputs} ({said}{significant(low, 3)} … {significant(high, 3)})")
     falls = f"as {' and '.join(powers)}{_where(law.law, law.axes[0])}"
     if form.floor:
         floor = Interval(law.coefficients["E"], float(ends["low"]["E"]), float(ends["high"]["E"]))
         numbers = floor.words().replace("(", f"({level}: ")
         falls = f"towards a floor of {numbers}; what is above it falls {falls}"
     return f"{law.metric} falls {falls}{'; barely identified' if identified is None else ''}."
+
+
+def _exponents_of(form: Law) -> dict[str, list[int]]:
+    """Return the exponents by which a law falls, name → the inputs it is the power of; of a broken law the one beyond the runs."""
+    shapes = [shape for shape in form.shapes if shape.kind == "exponent"]
+    if not form.is_surface:
+        return {shape.name: [shape.axis] for shape in shapes[-1:]}
+    named = {shape.name: {shape.axis} for shape in shapes if shape.bounds is None}  # others are powers of what repeats add
+    for term in form.terms:
+        for name in named.keys() & term.exponents.keys():
+            named[name].add(term.exponents[name])
+    return {name: sorted(axes) for name, axes in named.items()}
 
 
 def _where(law: str, x: str) -> str:

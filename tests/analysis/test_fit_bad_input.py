@@ -42,9 +42,8 @@ def test_losses_and_compute_that_no_law_can_hold_are_left_out_with_the_reason(si
 
 @pytest.mark.parametrize("law", law_names())
 def test_one_point(law):
-    table = pd.DataFrame(
-        {"core_hours": [1.0], "params": [1e6], "examples_seen": [1e5], "unique_examples": [1e5], "val_loss": [1.0]}
-    )
+    inputs = {"core_hours": 1.0, "params": 1e6, "examples_seen": 1e5, "unique_examples": 1e5, "steps": 1e3, "batch_size": 100}
+    table = pd.DataFrame({name: [value] for name, value in {**inputs, "val_loss": 1.0}.items()})
     with pytest.raises(TooFewPoints, match="more are needed"):
         analysis.fit(table, law=law)
     with pytest.raises(TooFewPoints):

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 import analysis
-from analysis.sentence import next_commands
+from analysis.sentence import answer_of, next_commands
 from scaling.cli.app import app
 from scaling.errors import UsageError
 from scaling.rounding import significant
@@ -120,8 +120,27 @@ def test_a_floor_is_named_with_its_interval_and_where_an_exponent_holds(answers)
 
 def test_a_surface_names_both_exponents_and_nothing_beyond(studies):
     said = analysis.answer(studies["floor"], x="params,examples_seen")
-    assert re.search(r"params\^-0\.3\d+ \(\S+ … \S+\) and examples_seen\^-0\.3\d+ \(", said.sentence)
+    assert said.law.law == "chinchilla-tied"
+    assert re.search(r"params\^(-0\.3\d+) and examples_seen\^\1 \(\S+ … \S+\)", said.sentence)
     assert (said.forecast, said.frontier, said.best) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("law", "powers"),
+    [
+        ("chinchilla", r"params\^\S+ \(\S+ … \S+\) and examples_seen\^\S+ \(\S+ … \S+\)"),
+        ("chinchilla-tied", r"params\^(\S+) and examples_seen\^\1 \(\S+ … \S+\)"),
+        ("skaling", r"params\^\S+ \(\S+ … \S+\) and examples_seen\^\S+ \(\S+ … \S+\)"),
+        ("repeat-penalty", r"params\^\S+ \(\S+ … \S+\) and examples_seen\^\S+ \(\S+ … \S+\)"),
+    ],
+)
+def test_every_surface_names_how_the_metric_falls_with_each_input(studies, law, powers):
+    runs = studies["floor"].assign(unique_examples=1e4)
+    asked = "params,examples_seen" + (",unique_examples" if law == "repeat-penalty" else "")
+    said = answer_of(analysis.fit(runs, law=law, x=asked, bootstrap=100, level=0.5))
+    assert re.search(rf"falls as {powers}[.;]", said.sentence) or "is not determined" in said.sentence, said.sentence
+    if law != "repeat-penalty":  # whose penalty runs of one size of data do not tell
+        assert "is not determined" not in said.sentence
 
 
 def test_an_average_of_laws_says_which_function_has_an_answer(studies):

@@ -75,7 +75,9 @@ def test_about_twelve_lines(filled, capsys):
     assert "×/÷" in lines[3]
     best = said.frontier.best()
     assert f"({min(4, len(best))} of {len(best)})" in lines[4]
-    assert lines[-1].split()[1:3] == [best.iloc[-1]["model"], f"{best.iloc[-1]['epochs']:g}"]
+    dearest = f"{best.iloc[-1]['model']} at {best.iloc[-1]['epochs']:g} epochs"
+    assert lines[-2].split()[1:3] == dearest.split()[::2]
+    assert re.search(rf"Choosing {dearest} costs at most \S+ % of val_loss", lines[-1])
     assert "ValueError: labels outside 0 … 9" in err.partition("next\n")[0]
 
 
