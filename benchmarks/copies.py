@@ -49,7 +49,7 @@ def flipped(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def rotated(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """By 90, 180 or 270 degrees."""
+    """Turn a picture by 90, 180 or 270 degrees."""
     return np.rot90(pixels, int(rng.integers(1, 4)))
 
 

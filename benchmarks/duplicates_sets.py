@@ -9,6 +9,7 @@ import gzip
 import io
 import subprocess
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,15 +50,15 @@ GENERATED = ("openclipart/png/shapes/", "patterns/pattern-dots-square-grid")
 SEED = 21
 
 
-class Pixels:
+class Pixels(ABC):
     """Shows pictures as the examples of a data set."""
 
-    def __len__(self) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def __len__(self) -> int: ...
 
+    @abstractmethod
     def pixels(self, index: int) -> np.ndarray:
         """Return [H, W, 1 or 3] uint8."""
-        raise NotImplementedError
 
     def __getitem__(self, index: int) -> Example:
         return {"image": self.pixels(index), "label": -1, "id": index}

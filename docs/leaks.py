@@ -32,7 +32,7 @@ DOCS = Path(__file__).parent
 SCALING = str(Path(sys.executable).with_name("scaling"))
 TRAIN, VALIDATION = 12_000, 6_000
 SHARES = (0, 5, 20)
-"""Of the validation images, in per cent."""
+"""Shares of the validation images that are leaked, in per cent."""
 SEED = 20231025
 STUDY: dict[str, Any] = {
     "models": [{"name": f"mlp-{width}", "source": "my_models:perceptrons"} for width in (8, 16, 32)],

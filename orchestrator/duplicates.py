@@ -48,15 +48,15 @@ def dedup(
     Args:
         study: an experiments file. Its training images are compared with its held-out ones and, where it fine-tunes, with both splits of
             that data set, whose training images are compared with its held-out ones too. `exclude:` in the file is not looked at.
-        a, b: in place of a file, what `trainer.duplicates.opening.opened` reads. The training images of `a`, or all of a folder in no order, are compared with each split of `b`. Without
-            `b`, the training images of `a` are compared with its held-out ones, and each with the others.
+        a, b: in place of a file, what `trainer.duplicates.opening.opened` reads. The training images of `a`, or all of a folder in no
+            order, are compared with each split of `b`. Without `b` they are compared with the held-out ones of `a`, and each with the others.
         within: compare each training split with itself as well.
         network: id, or its beginning, of a finished run in `db` whose features propose pairs, in place of the fixed ones.
         work: folder of what was computed of each image, so that a search that was cut short goes on. Default `default_work()`.
         workers: processes that read images, 0 for none but this one; default all cores.
 
     Raises:
-        UsageError: neither or both of `study` and `a`; what they name is not known.
+        UsageError: neither or both of `study` and `a`, or `b` alone; what they name is not known.
         DataNotFound, DataError: images are not there, or what they lie on fails.
         MissingExtra: the extra `dedup` is not installed.
     """

@@ -163,13 +163,10 @@ def _progress() -> Iterator[Callable[[Searched], None]]:
 
 def _sentences(checked: Checked, listed: Path | None) -> Iterator[str]:
     """Say what was found, and what to do with the list."""
-    from trainer.duplicates.checked import RULES
-
     called = checked.called
     for each in checked.found:
         where = f"within {called(each.a)}" if each.is_within else f"{called(each.a)} against {called(each.b)}"
-        counts = [(rule, sum(pair.rule == rule for pair in each.pairs)) for rule in RULES]
-        found = ", ".join(f"{count:,} {rule}" for rule, count in counts if count)
+        found = ", ".join(f"{count:,} {rule}" for rule, count in each.by_rule.items() if count)
         sizes = f"{len(each.a):,}" if each.is_within else f"{len(each.a):,} × {len(each.b):,}"
         yield f"{where} ({sizes} images): {_count(len(each.pairs), 'pair')}{f' ({found})' if found else ''}"
     for split, bad in checked.unreadable:

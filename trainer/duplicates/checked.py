@@ -9,12 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from trainer.data.exclusion import ExclusionList, ExclusionRow
-from trainer.duplicates.finding import Found, Pair
+from trainer.duplicates.finding import RULES, Found, Pair
 from trainer.duplicates.splits import Split
 
-__all__ = ["RULES", "Checked"]
-
-RULES = ("exact", "perceptual", "embedding")
+__all__ = ["Checked"]
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class Checked:
                     "a": _place(each.a),
                     "b": _place(each.b),
                     "pairs": len(each.pairs),
-                    "by_rule": {rule: sum(pair.rule == rule for pair in each.pairs) for rule in RULES},
+                    "by_rule": each.by_rule,
                 }
                 for each in self.found
             ],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -22,9 +22,10 @@ from trainer.duplicates.prints import Prints, prints
 from trainer.duplicates.splits import Split
 from trainer.duplicates.vectors import Embedding, vectors
 
-__all__ = ["Found", "Pair", "Searched", "find"]
+__all__ = ["RULES", "Found", "Pair", "Searched", "find"]
 
 Rule = Literal["exact", "perceptual", "embedding"]
+RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class Pair(NamedTuple):
@@ -64,13 +65,16 @@ class Found:
     pairs: tuple[Pair, ...]
     unreadable_a: tuple[tuple[str, str], ...]
     unreadable_b: tuple[tuple[str, str], ...]
-    images_a: int
-    images_b: int
 
     @property
     def is_within(self) -> bool:
         """Say whether one split was compared with itself."""
         return self.a is self.b
+
+    @cached_property
+    def by_rule(self) -> dict[Rule, int]:
+        """Count the pairs that each rule proposed."""
+        return {rule: sum(pair.rule == rule for pair in self.pairs) for rule in RULES}
 
     @cached_property
     def conflicts(self) -> tuple[Pair, ...]:
@@ -156,7 +160,7 @@ def find(
     ]
     same = [Pair(*((two, one) if b is None else (one, two)), "exact", 0.0, ORIENTATIONS[0]) for one, two in joined.pairs.tolist()]
     found = [*same, *near, *(() if b is None else [*_of_copies(near, joined), *_with_copies(same, joined)])]
-    return Found(a, other, tuple(sorted(found)), _named(a, printed), _named(other, printed_other), len(a), len(other))
+    return Found(a, other, tuple(sorted(found)), _named(a, printed), _named(other, printed_other))
 
 
 def _united(proposed: list[tuple[Rule, Pairs]], joined: Exact) -> tuple[np.ndarray, list[Rule]]:

@@ -13,8 +13,8 @@ import numpy as np
 from scaling.extras import needed_for
 from trainer.data.dataset import BadExample
 from trainer.data.images.picture import picture
-from trainer.duplicates.checked import RULES, Checked
-from trainer.duplicates.finding import Found, Pair
+from trainer.duplicates.checked import Checked
+from trainer.duplicates.finding import RULES, Found, Pair
 from trainer.duplicates.pixels import shown
 from trainer.duplicates.prints import full_scale_of
 from trainer.duplicates.splits import Split
@@ -69,7 +69,7 @@ def _counts(checked: Checked) -> Iterator[str]:
     yield "<th>labels differ</tr></thead><tbody>"
     for each in checked.found:
         images = f"{len(each.a):,}" + ("" if each.is_within else f" × {len(each.b):,}")
-        cells = [images, *(f"{sum(pair.rule == rule for pair in each.pairs):,}" for rule in RULES), f"{len(each.conflicts):,}"]
+        cells = [images, *(f"{count:,}" for count in each.by_rule.values()), f"{len(each.conflicts):,}"]
         yield f"<tr><td>{escape(_title(checked, each))}" + "".join(f"<td>{cell}" for cell in cells) + "</tr>"
     yield "</tbody></table></div>"
 

@@ -107,7 +107,7 @@ def test_tiny_pictures_are_copies_only_as_they_are_turned_or_flipped() -> None:
 
 
 def test_small_pictures_made_smaller_and_larger_again_are_found() -> None:
-    """Of 32 windows of photographs at 28 px, each is paired with itself at 20 px and back, and with no other."""
+    """Each of 32 windows of photographs at 28 px is paired with itself at 20 px and back, and with no other."""
 
     def at(values: np.ndarray, side: int, way: int) -> np.ndarray:
         return cv2.resize(values, (side, side), interpolation=way)

@@ -63,7 +63,7 @@ def photos():
 
 @pytest.fixture(scope="module")
 def planted(photos):
-    """Of the training images, 1 and 4 are copies of held-out ones, and 2 cannot be read; 1 has the other label."""
+    """Find copies: training images 1 and 4 are copies of held-out ones, and 2 cannot be read; 1 has the other label."""
     files = [(f"{k:03d}.jpg", encoded(pixels), k // 4) for k, pixels in enumerate(photos[:8])]
     files[2] = ("002.jpg", files[2][1][:900], 0)
     held_out = [(f"{k:03d}.jpg", encoded(pixels), k // 2) for k, pixels in enumerate(photos[8:12])]
@@ -83,7 +83,7 @@ def test_every_format(name, planted, tmp_path):
     splits = splits_of(data.load(name, options), options)
     found = find(splits["train"], splits["validation"], work=tmp_path / "work", workers=0)
     assert pairs_of(found) == [(1, 2, "perceptual", "flipped"), (4, 3, "exact", "as is")]
-    assert (found.images_a, found.images_b, found.unreadable_b) == (8, 4, ())
+    assert (len(found.a), len(found.b), found.unreadable_b) == (8, 4, ())
     [(id_, reason)] = found.unreadable_a
     assert id_ == splits["train"].id(2)
     assert "damaged JPEG" in reason
@@ -169,7 +169,7 @@ def test_nothing_is_found_where_there_is_nothing(photos, tmp_path):
         == find(none, own(photos[:2]), work=tmp_path, workers=0).pairs
         == ()
     )
-    assert find(none, None, work=tmp_path, workers=0).images_a == 0
+    assert find(none, None, work=tmp_path, workers=0).unreadable_a == ()
     all_bad = find(own([BadExample("gone")] * 3), own(photos[:2], name="validation"), work=tmp_path, workers=0)
     assert (all_bad.pairs, len(all_bad.unreadable_a)) == ((), 3)
 

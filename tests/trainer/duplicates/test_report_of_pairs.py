@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 def test_pictures_of_any_number_of_channels_are_shown_and_names_are_no_markup(channels, tmp_path):
     images = ArrayExamples(RNG.integers(0, 17, (2, 9, 7, channels), np.uint8), np.arange(2), full_scale=16, mean=0, std=1)
     split = Split("<b>'own'", "f", "train", images, channels, lambda index: f"<i>'{index}")
-    found = Found(split, split, (Pair(0, 1, "embedding", 0.5, "flipped"),), (("<u>2", "not <read>"),), (), 2, 2)
+    found = Found(split, split, (Pair(0, 1, "embedding", 0.5, "flipped"),), (("<u>2", "not <read>"),), ())
     write_report(Checked((found,)), tmp_path / "page.html", listed=None)
     page = (tmp_path / "page.html").read_text()
     assert page.count("data:image/png") == 2
