@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.backtest.backtest import AVERAGE, LEAST_WINDOWS, Backtest, backtest
-from analysis.backtest.beyond import Beyond, averaged, chosen
+from analysis.backtest.beyond import AveragedEstimate, Beyond, averaged, chosen
+from analysis.backtest.forecast import ForecastEstimate, Laws
 from analysis.backtest.windows import HORIZON, cells_in_order
 from analysis.fitting.estimate import Estimate, Precision, Sample
 from analysis.fitting.estimator import estimate
@@ -74,21 +75,24 @@ def back_test(sample: Sample, letters: Sequence[str], *, objective: Objective, h
     A law of weight whose fit to all runs does not converge takes no part: its coefficients, and so its forecasts beyond the runs, are a
     guess. The others are tested anew without it, unless there are none.
     """
-    rows_of = _RowsOf(letters)
-    laws = candidates(letters)
+    return _converged(_tested(candidates(letters), sample, letters, objective, horizon), sample, letters, objective)
+
+
+def _tested(laws: Sequence[Law], sample: Sample, letters: Sequence[str], objective: Objective, horizon: float) -> Backtest:
+    return backtest(laws, sample, _order(sample, letters), objective, rows_of=_RowsOf(letters), horizon=horizon)
+
+
+def _converged(test: Backtest, sample: Sample, letters: Sequence[str], objective: Objective) -> Backtest:
+    """Test anew without the laws of weight that do not converge, see `back_test`."""
+    laws, rows_of = candidates(letters), _RowsOf(letters)
     left_out: dict[str, str] = {}
-
-    def test_of(laws: Sequence[Law]) -> Backtest:
-        return backtest(laws, sample, _order(sample, letters), objective, rows_of=rows_of, horizon=horizon)
-
-    test = test_of(laws)
     while failed := [name for name in test.members if not _converges(law_named(name), sample, rows_of, objective)]:
         left_out |= dict.fromkeys(failed, _NOT_CONVERGED)
         laws = [law for law in laws if law.name not in left_out]
         if not laws:
             break
         try:
-            test = test_of(laws)
+            test = _tested(laws, sample, letters, objective, test.horizon)
         except TooFewPoints:  # no other form can be tested
             break
     return replace(test, left_out={**test.left_out, **{name: why for name, why in left_out.items() if name not in test.laws}})
@@ -124,8 +128,13 @@ def automatic(
     def fitted(law: Law) -> LawEstimate:
         return estimate(law, replace(sample, inputs=sample.inputs[rows_of(law)]), objective, precision, intervals)
 
+    def average(test: Backtest) -> AveragedEstimate:
+        laws = [law_named(name) for name in test.members]
+        beyond = _beyond(sample, letters, test)
+        return averaged([fitted(law) for law in laws], list(test.members.values()), [rows_of(law) for law in laws], beyond, precision)
+
     try:
-        test = back_test(sample, letters, objective=objective, horizon=horizon)
+        test = _tested(candidates(letters), sample, letters, objective, horizon)
     except TooFewPoints:
         plainest = candidates(letters)[0]
         beyond = _beyond(sample, letters, None)
@@ -133,13 +142,19 @@ def automatic(
             return Automatic(plainest.name, chosen(fitted(plainest), beyond), None, None)
         together = averaged([fitted(plainest)], [1.0], [rows_of(plainest)], beyond, precision)
         return Automatic(AUTO, together, {plainest.name: 1.0}, None)
-    beyond = _beyond(sample, letters, test)
-    laws = [law_named(name) for name in test.members]
-    rows = [rows_of(law) for law in laws]
-    estimates = [fitted(law) for law in laws]
-    if len(laws) == 1 and rows[0] == list(range(len(letters))):
-        return Automatic(laws[0].name, chosen(estimates[0], beyond), None, test)
-    together = averaged(estimates, list(test.members.values()), rows, beyond, precision)
+    if test.share > 0:
+        test = _converged(test, sample, letters, objective)
+    if test.recent is not None and test.share < 1:
+
+        def laws() -> Laws:
+            known = _converged(test, sample, letters, objective)
+            return Laws(average(known), known)
+
+        forecast = ForecastEstimate(test.recent.fitted, test.recent.slope, test.share, precision, laws)
+        return Automatic(AUTO, forecast, test.forecast_members, test)
+    together = average(test)
+    if len(test.members) == 1 and together.rows[0] == tuple(range(len(letters))):
+        return Automatic(next(iter(test.members)), chosen(together.members[0], together.beyond), None, test)
     return Automatic(AUTO, together, dict(test.members), test)
 
 

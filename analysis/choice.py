@@ -20,6 +20,7 @@ import pandas as pd
 
 from analysis.automatic import AUTO, candidates, letters_of
 from analysis.backtest.beyond import ChosenEstimate
+from analysis.backtest.forecast import ForecastEstimate
 from analysis.diagnostics.design import CELLS_A_COEFFICIENT
 from analysis.fitting.estimate import Estimate
 from analysis.fitting.fit import FitSettings, columns_of, fit
@@ -72,6 +73,8 @@ def choose_law(
     """
     choice = on or natural_choice(runs, x)
     forecast = fit(runs, x=x, law=AUTO, on=choice, **settings)
+    if isinstance(forecast.estimate, ForecastEstimate):
+        forecast = replace(forecast, backtest=forecast.estimate.laws.test)
     letters = letters_of(forecast.axes)
     test, estimates = forecast.backtest, {law.name: estimate for law, estimate in forecast.single_laws}
     known_test = test or forecast.untested

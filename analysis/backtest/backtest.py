@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.backtest.forecast_error import Excess, ForecastError, excess, forecast_error, independent
-from analysis.backtest.rule import as_good_as, repeats, weights_of
+from analysis.backtest.learnt import LEARNT
+from analysis.backtest.recent import FREEDOM, LEAST_CELLS, NAME, Recent, fit_recent, slope_of
+from analysis.backtest.rule import as_good_as, repeats, share_of_laws, weights_of
 from analysis.backtest.windows import Cells, Windows, cells_in_order, windows
 from analysis.fitting.estimate import Sample
 from analysis.fitting.objective import Objective
@@ -19,7 +21,7 @@ from analysis.numbers import finite, records
 from scaling.errors import TooFewPoints
 from scaling.rounding import as_factor
 
-__all__ = ["AVERAGE", "LEAST_WINDOWS", "Backtest", "backtest"]
+__all__ = ["AVERAGE", "LEAST_WINDOWS", "Backtest", "RecentTest", "backtest"]
 
 AVERAGE = "auto"
 """The name of the weighted forecast, among those of laws."""
@@ -30,7 +32,21 @@ LEAST_WINDOWS = 2
 _LEAST_VALUES = 3  # of each input of a surface, as `analysis.fit` asks for
 
 # Residuals of some percent are wanted here, not the optimum's twelfth digit.
-_STEPS, _TOLERANCE = 120, 1e-4
+_STEPS, _TOLERANCE = 40, 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class RecentTest:
+    """Holds the forecast of the recent runs, and what it was off by in the back-test.
+
+    fitted: to all runs. logs_of_forecasts: (windows, n), in the windows of the laws. slope: see `analysis.backtest.recent`.
+    share: the weight of the laws' average beside it, beyond the runs.
+    """
+
+    fitted: Recent
+    logs_of_forecasts: np.ndarray
+    slope: float | None
+    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +63,7 @@ class Backtest:
     error: of the weighted forecast, and how it grows with distance.
     excesses: law → its forecasts' errors beside what scatter explains; under `AVERAGE` those of the weighted forecast.
     average_error: root mean square error of the weighted forecast, in log metric.
+    recent: of runs of one input, the forecast of the recent ones; None for surfaces.
     """
 
     laws: tuple[str, ...]
@@ -63,6 +80,18 @@ class Backtest:
     error: ForecastError
     excesses: Mapping[str, Excess]
     average_error: float
+    recent: RecentTest | None = None
+
+    @property
+    def share(self) -> float:
+        """Return the weight of the laws' average beyond the runs; the rest is the forecast of the recent ones."""
+        return 1.0 if self.recent is None else self.recent.share
+
+    @property
+    def forecast_members(self) -> dict[str, float]:
+        """Return member → weight of the forecast beyond the runs; the heaviest first."""
+        kept = {law: self.share * weight for law, weight in self.members.items()} | {NAME: 1.0 - self.share}
+        return dict(sorted(((name, weight) for name, weight in kept.items() if weight > 0), key=lambda entry: -entry[1]))
 
     @property
     def members(self) -> dict[str, float]:
@@ -145,6 +174,7 @@ class Backtest:
                 for end, inside, out in zip(self.windows.end, self.windows.inside, self.windows.held_out, strict=True)
             ],
             "laws": records(self.table()),
+            "share_of_laws": self.share,
             "growth": {"slope": finite(self.error.slope), "degrees_of_freedom": self.error.degrees_of_freedom},
         }
 
@@ -192,7 +222,32 @@ def backtest(
         residuals[law.name] = logs[-1] - np.log(cells.y)
         share = cells.weights / cells.weights.mean()
         stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / max(1, len(cells.y) - len(law.free))))
-    return _weighed(taking_part, left_out, forecasts, variances, scatters, residuals, stds, some, cells, horizon)
+    test = _weighed(taking_part, left_out, forecasts, variances, scatters, residuals, stds, some, cells, horizon)
+    return test if any(law.is_surface for law in laws) else _with_recent(test, objective)
+
+
+def _with_recent(test: Backtest, objective: Objective) -> Backtest:
+    """Add the forecast of the recent runs, and test what it and the laws' average say together."""
+    cells, some, log_y = test.cells, test.windows, np.log(test.cells.y)
+    own = windows(cells, can_be_fitted=lambda inside: len(np.unique(cells.order[inside])) >= LEAST_CELLS, horizon=test.horizon)
+    every = np.vstack([own.inside.reshape(-1, len(log_y)), some.inside, np.ones_like(some.inside[:1])])
+    fitted = fit_recent(cells, every, objective)
+    logs = fitted.log_mean(cells.order)
+    slope = slope_of(logs[: len(own)] - log_y, own.ahead, own.held_out, fitted.of(slice(0, len(own)))) if len(own) else None
+    recent = logs[len(own) : -1]
+    laws = np.sum([weight * test.logs_of_forecasts[law] for law, weight in test.weights.items()], axis=0)
+    share = share_of_laws(laws - log_y, recent - log_y, some.held_out, LEARNT.sure)
+    found = replace(test, recent=RecentTest(fitted.of(slice(-1, None)), recent, slope, share))
+    if share == 1.0:
+        return found
+    off = share * laws + (1 - share) * recent - log_y
+    expected = np.sqrt(fitted.of(slice(len(own), -1)).variance(cells.order, None))
+    counts = np.broadcast_to(cells.weights, off.shape)[some.held_out]
+    return replace(
+        found,
+        excesses={**test.excesses, AVERAGE: excess(off, some.held_out, expected**2, np.full(len(some), FREEDOM))},
+        average_error=float(np.sqrt(np.average(off[some.held_out] ** 2, weights=counts))),
+    )
 
 
 def _weighed(
@@ -255,15 +310,13 @@ def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, row
     as the window sees it, (windows,).
     """
     inputs, log_y = cells.inputs[rows], np.log(cells.y)
-    found, scatter = np.zeros(some.inside.shape), np.zeros(len(some))
-    for window, inside in enumerate(some.inside):
-        jacobian = np.nan_to_num(law.log_curve_jacobian(inputs, theta[window]))
-        scale = np.maximum(np.linalg.norm(jacobian[inside], axis=0), 1e-300)
-        root = np.linalg.pinv(jacobian[inside] / scale, rcond=1e-8)  # (p, cells inside)
-        residual = law.log_curve(inputs[:, inside], theta[window : window + 1])[0] - log_y[inside]
-        scatter[window] = float(residual @ residual) / max(1, int(inside.sum()) - len(law.free))
-        found[window] = scatter[window] * np.sum(((jacobian / scale) @ root) ** 2, axis=1)
-    return found, scatter
+    jacobian = np.nan_to_num(np.stack([law.log_curve_jacobian(inputs, each) for each in theta[:-1]]))  # (windows, n, p)
+    seen = np.where(some.inside[:, :, None], jacobian, 0.0)
+    scale = np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-300)
+    root = np.linalg.pinv(seen / scale, rcond=1e-8)  # (windows, p, n)
+    residual = np.where(some.inside, law.log_curve(inputs, theta[:-1]) - log_y, 0.0)
+    scatter = np.sum(residual**2, axis=1) / np.maximum(1, some.inside.sum(1) - len(law.free))
+    return scatter[:, None] * np.sum(((jacobian / scale) @ root) ** 2, axis=2), scatter
 
 
 def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.ndarray], bool]:

@@ -14,6 +14,10 @@ its square score is larger by at most one standard error of the difference, over
 rule, Breiman et al. 1984, Classification and Regression Trees, sec. 3.4.3, paired). Of forms that forecasts cannot tell apart, the one with
 fewer coefficients is read more safely.
 
+Beyond the runs the average of laws counts only where it is very sure. In most published curves the power law of the recent runs
+(`analysis.backtest.recent`) forecasts better, also where the back-test says otherwise: laws are weighed with the forecasts that they
+are tested by. So the average has a weight there only where four windows or more were tested and its error was several times smaller.
+
 Why a power and not a softmax with the number of points in it: the errors of overlapping windows hang together, so no likelihood can be
 claimed for them. Why not stacking (weights that minimise the squared error of the average): see `docs/laws_figures.md`, where the rules
 that were tried stand beside this one.
@@ -23,13 +27,33 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["LEAST_WEIGHT", "POWER", "TIE", "as_good_as", "repeats", "weights_of"]
+__all__ = ["LEAST_WEIGHT", "POWER", "TIE", "as_good_as", "repeats", "share_of_laws", "weights_of"]
 
 POWER = 6.0
 LEAST_WEIGHT = 0.05
 TIE = 0.05
 
 _EXACT = 1e-9  # log metric; below, residuals are rounding
+_SURE_WINDOWS = 4
+_SMALL = 3e-4  # log metric; errors below are alike
+
+
+def share_of_laws(average: np.ndarray, recent: np.ndarray, held_out: np.ndarray, sure: float) -> float:
+    """Return the weight of the laws' average beyond the runs, beside the forecast of the recent runs.
+
+    It is `1 / (1 + (ratio / sure)^6)`, ratio being that of the root mean square errors, a window a vote; 0 and 1 within `LEAST_WEIGHT`.
+
+    Args:
+        average, recent: (windows, n), errors of both in log metric. held_out: as in `Windows`.
+        sure: the ratio at which both count alike.
+    """
+    votes = held_out.any(1)
+    if np.count_nonzero(votes) < _SURE_WINDOWS:
+        return 0.0
+    squares = [np.mean(np.sum(np.where(held_out, each, 0.0) ** 2, axis=1)[votes] / held_out.sum(1)[votes]) for each in (average, recent)]
+    ratio = float(np.sqrt((squares[0] + _SMALL**2) / (squares[1] + _SMALL**2)))
+    share = 1.0 / (1.0 + (ratio / sure) ** POWER)
+    return 0.0 if share < LEAST_WEIGHT else 1.0 if share > 1 - LEAST_WEIGHT else share
 
 
 def weights_of(scores: np.ndarray) -> np.ndarray:

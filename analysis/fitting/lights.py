@@ -88,7 +88,7 @@ def lights_of(fit: Fit) -> Lights:
 
 def _identified(fit: Fit) -> Light:
     ok = {FitStatus.OK: True, FitStatus.BARELY_IDENTIFIED: None}.get(fit.status, False)
-    of = "" if fit.members is None else f"of {next(iter(fit.members))}, the heaviest: "
+    of = "" if fit.members is None else f"of {fit.single_laws[0][0].name}, the heaviest: "
     return Light("identified", ok, f"{of}{'' if ok else f'{fit.status.value}: '}{fit.advice}")
 
 

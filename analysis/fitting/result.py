@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from analysis.automatic import back_test, back_test_of, letters_of
 from analysis.backtest.backtest import Backtest
 from analysis.backtest.beyond import AveragedEstimate
+from analysis.backtest.forecast import ForecastEstimate
 from analysis.fitting.estimate import Estimate, Precision, Sample
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.objective import objective_named
@@ -115,15 +116,15 @@ class Fit:
 
     @property
     def single_laws(self) -> list[tuple[Law, LawEstimate]]:
-        """Return the law with its estimate; of an average, each member's, the heaviest first."""
+        """Return the law with its estimate; of an average, each law's that describes the runs, the heaviest first."""
         if self.members is None:
             return [(self.form, self._single)]
-        return [(law_named(name), each) for name, each in zip(self.members, self._averaged.members, strict=True)]
+        return [(each.law, each) for each in self._averaged.members]
 
     @property
     def rows_of_heaviest(self) -> tuple[int, ...]:
         """Return the indices of the axes that the first of `single_laws` takes."""
-        return tuple(range(len(self.axes))) if self.members is None else self._averaged.rows[0]
+        return tuple(range(len(self.axes))) if self.members is None else tuple(self._averaged.rows[0])
 
     @cached_property
     def diagnostics(self) -> tuple[Diagnostic, ...]:
@@ -345,8 +346,8 @@ class Fit:
         return self.estimate
 
     @property
-    def _averaged(self) -> AveragedEstimate:
-        assert isinstance(self.estimate, AveragedEstimate)
+    def _averaged(self) -> AveragedEstimate | ForecastEstimate:
+        assert isinstance(self.estimate, (AveragedEstimate, ForecastEstimate))
         return self.estimate
 
     def inputs_at(self, x: pd.DataFrame | ArrayLike) -> np.ndarray:
