@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.backtest.forecast_error import Excess, ForecastError, excess, forecast_error, independent
-from analysis.backtest.learnt import LEARNT
+from analysis.backtest.learnt import LEARNT, Learnt
 from analysis.backtest.recent import FREEDOM, LEAST_CELLS, NAME, Recent, fit_recent, slope_of
 from analysis.backtest.rule import as_good_as, repeats, share_of_laws, weights_of
 from analysis.backtest.windows import Cells, Windows, cells_in_order, windows
@@ -32,7 +32,7 @@ LEAST_WINDOWS = 2
 _LEAST_VALUES = 3  # of each input of a surface, as `analysis.fit` asks for
 
 # Residuals of some percent are wanted here, not the optimum's twelfth digit.
-_STEPS, _TOLERANCE = 40, 1e-3
+_STEPS, _TOLERANCE = 25, 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +187,7 @@ def backtest(
     *,
     rows_of: Callable[[Law], list[int]],
     horizon: float,
+    learnt: Learnt = LEARNT,
 ) -> Backtest:
     """Fit the laws to every window, forecast what is beyond it, and weigh them by the rule.
 
@@ -196,6 +197,7 @@ def backtest(
         objective: by which laws are fitted; scores are of log metric whatever it is.
         rows_of: which inputs of the sample a law takes.
         horizon: a forecast counts while it is of at most so many times the compute of its window.
+        learnt: the numbers of the forecast of the recent runs.
 
     Raises:
         TooFewPoints: no law can be fitted with two windows left to hold out; says how many more budgets that takes.
@@ -223,25 +225,25 @@ def backtest(
         share = cells.weights / cells.weights.mean()
         stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / max(1, len(cells.y) - len(law.free))))
     test = _weighed(taking_part, left_out, forecasts, variances, scatters, residuals, stds, some, cells, horizon)
-    return test if any(law.is_surface for law in laws) else _with_recent(test, objective)
+    return test if any(law.is_surface for law in laws) else _with_recent(test, objective, learnt)
 
 
-def _with_recent(test: Backtest, objective: Objective) -> Backtest:
+def _with_recent(test: Backtest, objective: Objective, learnt: Learnt) -> Backtest:
     """Add the forecast of the recent runs, and test what it and the laws' average say together."""
     cells, some, log_y = test.cells, test.windows, np.log(test.cells.y)
     own = windows(cells, can_be_fitted=lambda inside: len(np.unique(cells.order[inside])) >= LEAST_CELLS, horizon=test.horizon)
     every = np.vstack([own.inside.reshape(-1, len(log_y)), some.inside, np.ones_like(some.inside[:1])])
-    fitted = fit_recent(cells, every, objective)
+    fitted = fit_recent(cells, every, objective, learnt)
     logs = fitted.log_mean(cells.order)
     slope = slope_of(logs[: len(own)] - log_y, own.ahead, own.held_out, fitted.of(slice(0, len(own)))) if len(own) else None
     recent = logs[len(own) : -1]
     laws = np.sum([weight * test.logs_of_forecasts[law] for law, weight in test.weights.items()], axis=0)
-    share = share_of_laws(laws - log_y, recent - log_y, some.held_out, LEARNT.sure)
+    share = share_of_laws(laws - log_y, recent - log_y, some.held_out, learnt.sure)
     found = replace(test, recent=RecentTest(fitted.of(slice(-1, None)), recent, slope, share))
     if share == 1.0:
         return found
     off = share * laws + (1 - share) * recent - log_y
-    expected = np.sqrt(fitted.of(slice(len(own), -1)).variance(cells.order, None))
+    expected = np.sqrt(fitted.of(slice(len(own), -1)).variance(cells.order, None, learnt))
     counts = np.broadcast_to(cells.weights, off.shape)[some.held_out]
     return replace(
         found,

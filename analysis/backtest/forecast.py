@@ -10,7 +10,7 @@ import numpy as np
 
 from analysis.backtest.backtest import Backtest
 from analysis.backtest.beyond import AveragedEstimate, Band
-from analysis.backtest.learnt import LEARNT
+from analysis.backtest.learnt import LEARNT, Learnt
 from analysis.backtest.recent import FREEDOM, Recent
 from analysis.fitting.estimate import Estimate, Precision
 from analysis.fitting.law_estimate import LawEstimate
@@ -38,16 +38,24 @@ class ForecastEstimate(Estimate):
     """
 
     def __init__(
-        self, recent: Recent, slope: float | None, share: float, precision: Precision, make_laws: Callable[[], Laws]
+        self,
+        recent: Recent,
+        slope: float | None,
+        share: float,
+        precision: Precision,
+        make_laws: Callable[[], Laws],
+        learnt: Learnt = LEARNT,
     ) -> None:
-        own = {"recent": recent, "slope": slope, "share": share, "precision": precision, "make_laws": make_laws}
-        self.__dict__.update(own)
+        self.__dict__.update(  # its base is frozen
+            recent=recent, slope=slope, share=share, precision=precision, make_laws=make_laws, learnt=learnt
+        )
 
     recent: Recent
     slope: float | None
     share: float
     precision: Precision
     make_laws: Callable[[], Laws]
+    learnt: Learnt
 
     @cached_property
     def laws(self) -> Laws:
@@ -104,14 +112,15 @@ class ForecastEstimate(Estimate):
 
     def part(self, inputs: np.ndarray) -> np.ndarray:
         """Return the weight of the recent forecast at inputs (1, n), (n,)."""
-        width = LEARNT.recency * self.recent.range[0]
+        width = self.learnt.recency * self.recent.range[0]
         return (1.0 - self.share) * np.clip((np.log(inputs[0]) - self.recent.edge[0] + width) / width, 0.0, 1.0)
 
     def _recent_mean(self, inputs: np.ndarray) -> np.ndarray:
         return self.recent.log_mean(np.log(inputs[0]))[0]
 
     def _half_width(self, inputs: np.ndarray, *, of_mean: bool) -> np.ndarray:
-        return self.recent.half_width(np.log(inputs[0]), self.slope, self.precision, of_mean=of_mean)[0]
+        variance = self.recent.variance(np.log(inputs[0]), self.slope, self.learnt, of_mean=of_mean)[0]
+        return self.precision.t(FREEDOM) * np.sqrt(variance)
 
     def _mixed(self, inputs: np.ndarray, of_laws: Callable[[], np.ndarray], of_recent: np.ndarray) -> np.ndarray:
         part = self.part(inputs)

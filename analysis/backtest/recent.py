@@ -23,7 +23,6 @@ import numpy as np
 
 from analysis.backtest.learnt import LEARNT, Learnt, Scale
 from analysis.backtest.windows import Cells
-from analysis.fitting.estimate import Precision
 from analysis.fitting.objective import Objective
 
 __all__ = ["FREEDOM", "LEAST_CELLS", "NAME", "Recent", "fit_recent", "slope_of"]
@@ -84,10 +83,6 @@ class Recent:
         parts = scale.residual * residual + scale.spread * self._moments(log_x)[1] + scale.slope * ((slope or 0.0) * ahead) ** 2
         return learnt.widening**2 * parts
 
-    def half_width(self, log_x: np.ndarray, slope: float | None, precision: Precision, *, of_mean: bool) -> np.ndarray:
-        """Return the half-width of the interval, (windows, n), in log metric."""
-        return precision.t(FREEDOM) * np.sqrt(self.variance(log_x, slope, of_mean=of_mean))
-
     def _moments(self, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the log curves, (windows, n) each."""
         terms = np.exp(np.clip(-_EXPONENTS[:, None] * (log_x - self.at), -300.0, 300.0))
@@ -130,7 +125,7 @@ def fit_recent(cells: Cells, inside: np.ndarray, objective: Objective, learnt: L
     return Recent(edge, span, at, level, floor, height, weight, np.sqrt(scatter), effective)
 
 
-def slope_of(errors: np.ndarray, ahead: np.ndarray, held_out: np.ndarray, some: Recent, learnt: Learnt = LEARNT) -> float | None:
+def slope_of(errors: np.ndarray, ahead: np.ndarray, held_out: np.ndarray, some: Recent) -> float | None:
     """Return what the forecasts of a back-test were off by per unit of log x: their root mean square. None where nothing was far enough.
 
     Each window has one vote, and the later ones count more: by e for each half of the range.

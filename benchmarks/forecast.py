@@ -1,0 +1,431 @@
+"""How well the forecast beyond the runs holds on published curves, beside other rules; and where its learnt numbers come from.
+
+    python benchmarks/forecast.py run [--minutes 30]    # appends to forecast.csv what is not there yet
+    python benchmarks/forecast.py table                 # errors, for docs/laws_figures.md
+    python benchmarks/forecast.py intervals             # what the intervals hold, for docs/laws_figures.md
+    python benchmarks/forecast.py learn [--without DOMAIN] [--out analysis/backtest/learnt.json]
+
+Curves: 78 of four domains (`tests/reference/laws/real_curves.csv`) and the 20 language curves of Alabdulmohsin et al. 2022 (arXiv
+2209.06640), three domains. Each is cut at a half, a quarter and a tenth of its largest x, where five values or more remain; the language
+curves also where their authors cut them ("own", which is a half, so that half is not repeated). Rules:
+
+- `laws by back-test`: the average of laws by the sixth power of their score, which `auto` was before;
+- `plain mean`: of power-floor, saturating and Hill, each fitted to all runs;
+- `fixed mix`: 0.44 recent power-floor, 0.30 Hill, 0.10 recent saturating, 0.09 power, divided by their sum; recent: runs weigh e times less
+  for each 0.2 of the log range. Its interval: t4 whose scale is learnt on the other domains from its spread and the back-test's growth;
+- `auto`: as installed. It has seen all these curves;
+- `auto, other domains`: the same with numbers learnt without the curve's domain: what stands for fresh curves;
+- `best law in hindsight`: of all laws, plain and recent, the one with the least error.
+
+Seconds are of processor time, of the forecast with its interval at all points kept aside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from csv_table import markdown
+from scipy import optimize, stats
+
+from analysis.automatic import automatic, candidates
+from analysis.backtest.backtest import backtest
+from analysis.backtest.forecast import ForecastEstimate
+from analysis.backtest.learnt import LEARNT, Learnt, Scale
+from analysis.backtest.recent import FREEDOM, LEAST_CELLS, fit_recent, slope_of
+from analysis.backtest.windows import HORIZON, Cells, cells_in_order, windows
+from analysis.fitting.estimate import Precision, Sample
+from analysis.fitting.objective import objective_named
+from analysis.fitting.point import fit_point
+
+CSV = Path(__file__).with_suffix(".csv")
+DATA = Path(__file__).parents[1] / "tests" / "reference" / "laws"
+COLUMNS = ["domain", "curve", "factor", "rule", "rmsle", "error", "low", "high", "distance", "spread", "growth", "seconds"]
+OWN, FACTORS, LEAST = "own", (2, 4, 10), 5
+WANTED = {"NMT": 0.012, "LM": 0.0010, "BB": 0.009}
+MIX = {("power-floor", True): 0.44, ("hill", False): 0.30, ("saturating", True): 0.10, ("power", False): 0.09}
+PLAIN = {("power-floor", False): 1.0, ("saturating", False): 1.0, ("hill", False): 1.0}
+RULES = ("laws by back-test", "plain mean", "fixed mix", "auto", "auto, other domains", "best law in hindsight")
+AIM, PRECISION = objective_named("log"), Precision(bootstrap=100)
+TAIL = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """A curve, of which x and y are fitted, and at and log_truth are kept aside."""
+
+    domain: str
+    curve: str
+    factor: str
+    x: np.ndarray
+    y: np.ndarray
+    at: np.ndarray
+    log_truth: np.ndarray
+
+    @property
+    def sample(self) -> Sample:
+        return Sample(self.x[None], self.y, np.unique(self.x, return_inverse=True)[1], np.ones(len(self.x)))
+
+    @property
+    def cells(self) -> Cells:
+        return cells_in_order(self.sample, np.log(self.x))
+
+
+@cache
+def cuts() -> tuple[Cut, ...]:
+    return tuple(_cuts())
+
+
+def _cuts() -> Iterator[Cut]:
+    for (domain, curve), rows in pd.read_csv(DATA / "real_curves.csv").groupby(["domain", "curve"]):
+        yield from _at_factors(str(domain), str(curve), rows["x"].to_numpy(float), rows["loss"].to_numpy(float), FACTORS)
+    for (domain, *name), rows in pd.read_csv(DATA / "revisiting_benchmark.lang.csv").groupby(["Domain", "Task", "Model"]):
+        curve, seen = " ".join(map(str, name)), (rows["Training"] == 1).to_numpy()
+        x, y = rows["Seen Examples"].to_numpy(float), rows["Loss"].to_numpy(float)
+        yield Cut(str(domain), curve, OWN, x[seen], y[seen], x[~seen], np.log(y[~seen]))
+        yield from _at_factors(str(domain), curve, x, y, FACTORS[1:])
+
+
+def _at_factors(domain: str, curve: str, x: np.ndarray, y: np.ndarray, factors: Sequence[int]) -> Iterator[Cut]:
+    for factor in factors:
+        seen = x <= x.max() / factor * (1 + 1e-9)
+        if len(np.unique(x[seen])) >= LEAST and not seen.all():
+            yield Cut(domain, curve, str(factor), x[seen], y[seen], x[~seen], np.log(y[~seen]))
+
+
+# ---- rules
+
+
+def rows_of_cut(cut: Cut) -> Iterator[dict[str, object]]:
+    """What each rule says of the points kept aside; of `auto, other domains` see `other_domains`."""
+    at = cut.at[None]
+    began = time.process_time()
+    found = automatic(cut.sample, ["C"], objective=AIM, precision=PRECISION)
+    mean, (low, high) = found.estimate.log_mean(at), found.estimate.log_new_run(at)
+    yield _row(cut, "auto", mean, low, high, seconds=time.process_time() - began)
+
+    began = time.process_time()
+    laws = found.estimate.laws.estimate if isinstance(found.estimate, ForecastEstimate) else found.estimate
+    mean, (low, high) = laws.log_mean(at), laws.log_new_run(at)
+    assert found.backtest is not None
+    growth = float(found.backtest.error.slope)
+    yield _row(cut, "laws by back-test", mean, low, high, seconds=time.process_time() - began)
+
+    began, said = time.process_time(), _members(cut)
+    seconds = time.process_time() - began
+    for rule, weights in (("plain mean", PLAIN), ("fixed mix", MIX)):
+        known = {member: weight for member, weight in weights.items() if member in said}
+        shares = np.array(list(known.values())) / sum(known.values())
+        curves = np.stack([said[member] for member in known])
+        mean = shares @ curves
+        spread = float(np.sqrt(shares @ (curves - mean)[:, _farthest(cut)] ** 2))
+        yield _row(cut, rule, mean, spread=spread, growth=growth * _distance(cut), seconds=seconds)
+    best = min(said.values(), key=lambda curve: _rmsle(cut, curve))
+    yield _row(cut, "best law in hindsight", best, seconds=seconds)
+
+
+def _members(cut: Cut) -> dict[tuple[str, bool], np.ndarray]:
+    """Each law fitted plainly and with recency weights, where there are enough points: its log curve at the points kept aside."""
+    log_x = np.log(cut.x)
+    recency = np.exp(-(log_x.max() - log_x) / (0.2 * np.ptp(log_x)))
+    laws = [law for law in candidates(["C"]) if len(np.unique(cut.x)) >= law.least_points]
+    return {
+        (law.name, recent): law.log_curve(
+            cut.at[None], fit_point(law, cut.x[None], cut.y, weights=recency if recent else None).theta
+        )[0]
+        for law, recent in itertools.product(laws, (False, True))
+    }
+
+
+def other_domains(domain: str) -> Iterator[dict[str, object]]:
+    """`auto` with numbers learnt without a domain, on its curves."""
+    learnt = learn([cut for cut in cuts() if cut.domain != domain])
+    for cut in cuts():
+        if cut.domain == domain:
+            began = time.process_time()
+            test = backtest(
+                candidates(["C"]), cut.sample, np.log(cut.x), AIM, rows_of=lambda law: [0], horizon=HORIZON, learnt=learnt
+            )
+            assert test.recent is not None
+
+            def laws(cut: Cut = cut) -> object:
+                estimate = automatic(cut.sample, ["C"], objective=AIM, precision=PRECISION).estimate
+                return estimate.laws if isinstance(estimate, ForecastEstimate) else _Only(estimate)
+
+            forecast = ForecastEstimate(
+                test.recent.fitted, test.recent.slope, test.share, PRECISION, laws, learnt  # type: ignore[arg-type]
+            )
+            mean, (low, high) = forecast.log_mean(cut.at[None]), forecast.log_new_run(cut.at[None])
+            yield _row(cut, "auto, other domains", mean, low, high, seconds=time.process_time() - began)
+
+
+@dataclass(frozen=True, eq=False)
+class _Only:
+    estimate: object
+
+
+def _row(
+    cut: Cut,
+    rule: str,
+    mean: np.ndarray,
+    low: np.ndarray | None = None,
+    high: np.ndarray | None = None,
+    *,
+    spread: float = float("nan"),
+    growth: float = float("nan"),
+    seconds: float,
+) -> dict[str, object]:
+    last = _farthest(cut)
+    numbers = {
+        "rmsle": _rmsle(cut, mean),
+        "error": mean[last] - cut.log_truth[last],
+        "low": low[last] - cut.log_truth[last] if low is not None else np.nan,
+        "high": high[last] - cut.log_truth[last] if high is not None else np.nan,
+        "distance": _distance(cut),
+        "spread": spread,
+        "growth": growth,
+    }
+    named = {"domain": cut.domain, "curve": cut.curve, "factor": cut.factor, "rule": rule}
+    return named | {name: f"{value:.6g}" for name, value in numbers.items()} | {"seconds": f"{seconds:.4f}"}
+
+
+def _rmsle(cut: Cut, mean: np.ndarray) -> float:
+    return float(np.sqrt(np.mean((mean - cut.log_truth) ** 2)))
+
+
+def _farthest(cut: Cut) -> int:
+    return int(cut.at.argmax())
+
+
+def _distance(cut: Cut) -> float:
+    return float(np.log(cut.at.max() / cut.x.max()))
+
+
+# ---- what is learnt
+
+SETTINGS = [
+    {"recency": recency, "tempering": tempering, "exponent": exponent, "exponent_spread": spread}
+    for recency, tempering, exponent, spread in itertools.product(
+        (0.06, 0.1, 0.14), (0.1, 0.2, 0.3), (0.35, 0.6, 0.8, 1.0, 1.4), (1.3, 2.5)
+    )
+]
+
+
+def learn(some: Sequence[Cut]) -> Learnt:
+    """Learn the numbers of the forecast from cuts of curves.
+
+    The rule: of `SETTINGS`, those with which the language curves of WANTED that are among them meet what is wanted; of these the one with
+    the least mean over domains of the log of the mean RMSLE. The scale: most likely for the errors of all points kept aside, a curve a
+    vote, domains by the root of their number. The widening: what scales that are learnt without a domain take to hold 95 % of the farthest
+    points, pooled over domains; the mean of the factors, rounded up to 0.05. `noise` and `sure` are not learnt but set.
+    """
+    domains = sorted({cut.domain for cut in some})
+    errors = np.array([[_recent_rmsle(cut, number) for cut in some] for number in range(len(SETTINGS))])
+    of = np.array([cut.domain for cut in some])
+    own = np.array([cut.factor == OWN for cut in some])
+    meets = np.all([errors[:, (of == name) & own].mean(1) <= WANTED[name] for name in domains if name in WANTED], axis=0)
+    merit = np.mean([np.log(errors[:, of == name].mean(1)) for name in domains], axis=0)
+    rule = replace(LEARNT, **SETTINGS[int(np.where(meets if np.any(meets) else True, merit, np.inf).argmin())])
+
+    sources = pd.concat([_sources(cut, rule) for cut in some], ignore_index=True)
+    names = {"tested": ("residual", "spread", "slope"), "untested": ("residual", "spread")}
+    scales = {kind: Scale(**_scale(sources, parts)) for kind, parts in names.items()}
+    held = []
+    for name in domains if len(domains) > 1 else ():
+        others, here = sources[sources["domain"] != name], sources[(sources["domain"] == name) & sources["farthest"]]
+        factors = np.array(list(_scale(others, names["tested"]).values()))
+        off = np.abs(here["error"].to_numpy()) / np.sqrt(here[list(names["tested"])].to_numpy() ** 2 @ factors)
+        held.append(pd.Series(off, index=here["factor"].to_numpy()))
+    beyond = pd.concat(held) if held else pd.Series(dtype=float)
+    quantiles = [float(each.quantile(1 - TAIL)) for cut, each in beyond.groupby(level=0) if cut != OWN]
+    needed = float(np.mean(quantiles)) / stats.t.ppf(1 - TAIL / 2, FREEDOM) if quantiles else 1.0
+    return replace(rule, **scales, widening=round(max(1.0, np.ceil(needed / 0.05) * 0.05), 2))
+
+
+@cache
+def _recent_rmsle(cut: Cut, number: int) -> float:
+    rule = replace(LEARNT, **SETTINGS[number])
+    cells = cut.cells
+    fitted = fit_recent(cells, np.ones((1, len(cells.y)), dtype=bool), AIM, rule)
+    return _rmsle(cut, fitted.log_mean(np.log(cut.at))[0])
+
+
+def _sources(cut: Cut, rule: Learnt) -> pd.DataFrame:
+    """A row for each point kept aside: the error of its forecast, and the parts of its scale."""
+    cells = cut.cells
+    own = windows(cells, can_be_fitted=lambda inside: len(np.unique(cells.order[inside])) >= LEAST_CELLS, horizon=HORIZON)
+    fitted = fit_recent(cells, np.vstack([own.inside.reshape(-1, len(cells.y)), np.ones((1, len(cells.y)), dtype=bool)]), AIM, rule)
+    errors = fitted.log_mean(cells.order)[:-1] - np.log(cells.y)
+    slope = slope_of(errors, own.ahead, own.held_out, fitted.of(slice(0, -1))) if len(own) else None
+    last, log_at = fitted.of(slice(-1, None)), np.log(cut.at)
+    alone = replace(rule, untested=Scale(0.0, 1.0), widening=1.0)
+    return pd.DataFrame(
+        {
+            "domain": cut.domain,
+            "factor": cut.factor,
+            "error": last.log_mean(log_at)[0] - cut.log_truth,
+            "residual": last.residual_std[0],
+            "spread": np.sqrt(last.variance(log_at, None, alone)[0]),
+            "slope": (slope or 0.0) * np.maximum(0.0, log_at - last.edge[0]),
+            "tested": slope is not None,
+            "farthest": log_at == log_at.max(),
+            "vote": 1.0 / len(log_at),
+        }
+    )
+
+
+def _scale(sources: pd.DataFrame, parts: Sequence[str]) -> dict[str, float]:
+    """The factors of these parts in the square scale that make the errors most likely as t variables."""
+    known = sources[sources["tested"]] if "slope" in parts else sources
+    squares, error = known[list(parts)].to_numpy() ** 2, known["error"].to_numpy()
+    vote = (known["vote"] / np.sqrt(known.groupby("domain")["vote"].transform("sum"))).to_numpy()
+
+    def loss(log_factors: np.ndarray) -> float:
+        scale = np.sqrt(squares @ np.exp(log_factors) + 1e-9)
+        return -float(vote @ (stats.t.logpdf(error / scale, FREEDOM) - np.log(scale))) / vote.sum()
+
+    bounds = [(-9.0, 3.0)] * len(parts)
+    found = min((optimize.minimize(loss, np.full(len(parts), at), bounds=bounds) for at in (-1.0, -3.0)), key=lambda each: each.fun)
+    return {name: float(f"{factor:.3g}") for name, factor in zip(parts, np.exp(found.x), strict=True)}
+
+
+# ---- tables
+
+
+def _table(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype={"factor": str})
+
+
+def errors_table(path: Path) -> str:
+    """Mean RMSLE of each rule, a domain and factor a row."""
+    table = _table(path)
+    rows = []
+    for (domain, factor), some in table.groupby(["domain", "factor"]):
+        rows.append((str(domain), f"{factor}×" if factor != OWN else "their own", some))
+    for factor in map(str, FACTORS):
+        rows.append(("all", f"{factor}×", table[table["factor"] == factor]))
+    rows.append(("all", "all", table))
+    lines = []
+    for domain, factor, some in rows:
+        means = some.groupby("rule")["rmsle"].mean()
+        lines.append([domain, factor, some["curve"].groupby(some["rule"]).size().max(), *(f"{means[rule]:.4f}" for rule in RULES)])
+    seconds = table.groupby("rule")["seconds"].mean() * 1000
+    lines.append(["processor time, ms a curve", "", "", *(f"{seconds[rule]:.0f}" if rule == "auto" else "" for rule in RULES)])
+    return markdown(["domain", "cut", "curves", *RULES], lines)
+
+
+def with_mix(table: pd.DataFrame) -> pd.DataFrame:
+    """Add the fixed mix's interval: t4 with the scale learnt on the other domains."""
+    table = table.copy()
+    mix = table["rule"] == "fixed mix"
+    for domain in table["domain"].unique():
+        others = table[mix & (table["domain"] != domain)].rename(columns={"growth": "slope"})
+        others = others.assign(residual=0.0, tested=True, vote=1.0)
+        factors = np.array(list(_scale(others, ("spread", "slope")).values()))
+        here = mix & (table["domain"] == domain)
+        scale = np.sqrt(table.loc[here, ["spread", "growth"]].to_numpy() ** 2 @ factors)
+        half = stats.t.ppf(1 - TAIL / 2, FREEDOM) * scale
+        table.loc[here, "low"], table.loc[here, "high"] = table.loc[here, "error"] - half, table.loc[here, "error"] + half
+    return table
+
+
+WITH_INTERVAL = ("laws by back-test", "fixed mix", "auto, other domains")
+
+
+def held(table: pd.DataFrame) -> pd.DataFrame:
+    """Add whether the farthest point lies inside, half the width, and the Winkler score, all of log metric."""
+    outside = np.maximum(0.0, np.maximum(table["low"], -table["high"]))
+    width = table["high"] - table["low"]
+    return table.assign(inside=outside == 0, half=width / 2, winkler=width + 2 / TAIL * outside)
+
+
+def intervals_table(path: Path, draws: int = 2000) -> str:
+    """Share of farthest points inside, with what 95 % would give; median half-width; Winkler score and its difference by bootstrap."""
+    table = held(with_mix(_table(path)))
+    rng, lines = np.random.default_rng(0), []
+    for factor in (OWN, *map(str, FACTORS)):
+        here = table[table["factor"] == factor].set_index(["domain", "curve"])
+        ours = here[here["rule"] == WITH_INTERVAL[-1]]["winkler"]
+        for rule in WITH_INTERVAL:
+            some = here[here["rule"] == rule]
+            low, high = stats.binom.ppf([0.005, 0.995], len(some), 1 - TAIL)
+            apart = (some["winkler"] - ours.reindex(some.index)).to_numpy()
+            drawn = np.quantile(apart[rng.integers(0, len(apart), (draws, len(apart)))].mean(1), [0.025, 0.975])
+            lines.append(
+                [
+                    f"{factor}×" if factor != OWN else "their own",
+                    rule,
+                    f"{int(some['inside'].sum())} of {len(some)}",
+                    f"{100 * some['inside'].mean():.1f} %",
+                    f"{low:.0f} … {high:.0f}",
+                    f"{some['half'].median():.3f}",
+                    f"{some['winkler'].mean():.3f}",
+                    "" if rule == WITH_INTERVAL[-1] else f"{apart.mean():+.3f} ({drawn[0]:+.3f} … {drawn[1]:+.3f})",
+                ]
+            )
+    head = ["cut", "rule", "inside", "share", "95 % would give", "half-width", "Winkler score", "less than ours by (95 %)"]
+    return markdown(head, lines)
+
+
+def domains_table(path: Path) -> str:
+    """Share of farthest points inside `auto, other domains`, a domain a row."""
+    table = held(_table(path)[lambda rows: rows["rule"] == "auto, other domains"])
+    lines = []
+    for domain, some in table.groupby("domain"):
+        by_cut = {factor: part["inside"] for factor, part in some.groupby("factor")}
+        lines.append(
+            [domain, *(f"{int(by_cut[cut].sum())} of {len(by_cut[cut])}" if cut in by_cut else "" for cut in (OWN, *map(str, FACTORS)))]
+        )
+    return markdown(["domain", "their own", *(f"{factor}×" for factor in FACTORS)], lines)
+
+
+def run(path: Path, minutes: float) -> None:
+    began = time.monotonic()
+    done = set()
+    if path.exists():
+        done = {tuple(row) for row in _table(path)[["domain", "curve", "factor", "rule"]].itertuples(index=False)}
+    new = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        for cut in cuts():
+            if (cut.domain, cut.curve, cut.factor, "best law in hindsight") not in done:
+                writer.writerows(row for row in rows_of_cut(cut) if (cut.domain, cut.curve, cut.factor, row["rule"]) not in done)
+                file.flush()
+            if time.monotonic() - began > 60 * minutes:
+                return
+        for domain in sorted({cut.domain for cut in cuts()}):
+            if not any(each[0] == domain and each[3] == "auto, other domains" for each in done):
+                writer.writerows(list(other_domains(domain)))
+                file.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["run", "table", "intervals", "domains", "learn"])
+    parser.add_argument("--csv", type=Path, default=CSV)
+    parser.add_argument("--minutes", type=float, default=60.0, help="no cut is begun after this many")
+    parser.add_argument("--without", help="a domain that is left out of what is learnt")
+    parser.add_argument("--out", type=Path, help="write what is learnt to this file instead of printing it")
+    arguments = parser.parse_args()
+    if arguments.what == "run":
+        run(arguments.csv, arguments.minutes)
+    elif arguments.what == "learn":
+        text = json.dumps(asdict(learn([cut for cut in cuts() if cut.domain != arguments.without])), indent=2, sort_keys=True) + "\n"
+        print(text, end="") if arguments.out is None else arguments.out.write_text(text, encoding="utf-8")
+    else:
+        print({"table": errors_table, "intervals": intervals_table, "domains": domains_table}[arguments.what](arguments.csv))
+
+
+if __name__ == "__main__":
+    main()
