@@ -29,6 +29,10 @@ __all__ = ["AUTO", "Automatic", "automatic", "back_test", "back_test_of", "candi
 
 AUTO = AVERAGE
 
+_UNTESTED = (
+    "beyond the runs no back-test says how far the forecast is off: there are too few budgets. "
+    "Its interval is as wide as such forecasts of published curves were off"
+)
 _NOT_CONVERGED = "its fit to all runs did not converge"
 
 
@@ -37,13 +41,14 @@ class Automatic:
     """Holds what `law="auto"` found, or a law that was named.
 
     law: the name of the law that was chosen, or `auto` for an average. members: law → weight of an average, else None.
-    backtest: None where the law was named, or where there are too few budgets for a back-test.
+    backtest: None where the law was named, or where there are too few budgets for a back-test. notes: what was taken for granted.
     """
 
     law: str
     estimate: Estimate
     members: dict[str, float] | None
     backtest: Backtest | None
+    notes: tuple[str, ...] = ()
 
 
 def letters_of(columns: Sequence[str]) -> tuple[str, ...]:
@@ -131,7 +136,9 @@ def automatic(
     def average(test: Backtest) -> AveragedEstimate:
         laws = [law_named(name) for name in test.members]
         beyond = _beyond(sample, letters, test)
-        return averaged([fitted(law) for law in laws], list(test.members.values()), [rows_of(law) for law in laws], beyond, precision)
+        return averaged(
+            [fitted(law) for law in laws], list(test.members.values()), [rows_of(law) for law in laws], beyond, precision
+        )
 
     try:
         test = _tested(candidates(letters), sample, letters, objective, horizon)
@@ -151,7 +158,7 @@ def automatic(
             return Laws(average(known), known)
 
         forecast = ForecastEstimate(test.recent.fitted, test.recent.slope, test.share, precision, laws)
-        return Automatic(AUTO, forecast, test.forecast_members, test)
+        return Automatic(AUTO, forecast, test.forecast_members, test, (_UNTESTED,) if forecast.slope is None else ())
     together = average(test)
     if len(test.members) == 1 and together.rows[0] == tuple(range(len(letters))):
         return Automatic(next(iter(test.members)), chosen(together.members[0], together.beyond), None, test)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.automatic import AUTO, candidates, letters_of
-from analysis.backtest.beyond import ChosenEstimate
+from analysis.backtest.beyond import ChosenEstimate, chosen
 from analysis.backtest.forecast import ForecastEstimate
 from analysis.diagnostics.design import CELLS_A_COEFFICIENT
 from analysis.fitting.estimate import Estimate
@@ -98,7 +98,7 @@ def choose_law(
         forecast,
         law=name,
         x=axes[0] if len(axes) == 1 else tuple(axes),
-        estimate=_own(estimates[name]),
+        estimate=_own(estimates[name], forecast.estimate),
         members=None,
         chosen=True,
         forecast=forecast,
@@ -158,8 +158,10 @@ def compared(law: Fit, plain: Fit) -> str:
     return f"{words}, but describes the runs {as_factor(plain.residual_std)} against {as_factor(law.residual_std)}"
 
 
-def _own(estimate: LawEstimate) -> LawEstimate:
-    """Remove what the back-test adds to the interval beyond the runs: that is the forecast's."""
-    if isinstance(estimate, ChosenEstimate) and estimate.beyond.floor_needs is not None:
+def _own(estimate: LawEstimate, forecast: Estimate) -> LawEstimate:
+    """Remove what the back-test adds to the interval beyond the runs: that is the forecast's. What no floor was tested for stays."""
+    if isinstance(forecast, ForecastEstimate):
+        estimate = chosen(estimate, forecast.laws.estimate.beyond)
+    if isinstance(estimate, ChosenEstimate) and estimate.beyond.floor_needs is not None and not estimate.law.floor:
         return replace(estimate, beyond=replace(estimate.beyond, error=None))
     return LawEstimate(**{field.name: getattr(estimate, field.name) for field in fields(LawEstimate)})

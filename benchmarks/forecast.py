@@ -3,6 +3,9 @@
     python benchmarks/forecast.py run [--minutes 30]    # appends to forecast.csv what is not there yet
     python benchmarks/forecast.py table                 # errors, for docs/laws_figures.md
     python benchmarks/forecast.py intervals             # what the intervals hold, for docs/laws_figures.md
+    python benchmarks/forecast.py domains               # the same, a domain a row
+    python benchmarks/forecast.py reliability [--out analysis/figures/reliability.json]
+    python benchmarks/forecast.py picture --out docs/forecast_reliability.svg
     python benchmarks/forecast.py learn [--without DOMAIN] [--out analysis/backtest/learnt.json]
 
 Curves: 78 of four domains (`tests/reference/laws/real_curves.csv`) and the 20 language curves of Alabdulmohsin et al. 2022 (arXiv
@@ -162,7 +165,12 @@ def other_domains(domain: str) -> Iterator[dict[str, object]]:
                 return estimate.laws if isinstance(estimate, ForecastEstimate) else _Only(estimate)
 
             forecast = ForecastEstimate(
-                test.recent.fitted, test.recent.slope, test.share, PRECISION, laws, learnt  # type: ignore[arg-type]
+                test.recent.fitted,
+                test.recent.slope,
+                test.share,
+                PRECISION,
+                laws,
+                learnt,  # type: ignore[arg-type]
             )
             mean, (low, high) = forecast.log_mean(cut.at[None]), forecast.log_new_run(cut.at[None])
             yield _row(cut, "auto, other domains", mean, low, high, seconds=time.process_time() - began)
@@ -383,9 +391,52 @@ def domains_table(path: Path) -> str:
     for domain, some in table.groupby("domain"):
         by_cut = {factor: part["inside"] for factor, part in some.groupby("factor")}
         lines.append(
-            [domain, *(f"{int(by_cut[cut].sum())} of {len(by_cut[cut])}" if cut in by_cut else "" for cut in (OWN, *map(str, FACTORS)))]
+            [
+                domain,
+                *(f"{int(by_cut[cut].sum())} of {len(by_cut[cut])}" if cut in by_cut else "" for cut in (OWN, *map(str, FACTORS))),
+            ]
         )
     return markdown(["domain", "their own", *(f"{factor}×" for factor in FACTORS)], lines)
+
+
+LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+
+
+def reliability(path: Path) -> dict[str, object]:
+    """Share of farthest points inside the intervals of `auto, other domains`, for each factor and level."""
+    table = _table(path)[lambda rows: rows["rule"] == "auto, other domains"]
+    half, middle = (table["high"] - table["low"]) / 2, (table["high"] + table["low"]) / 2
+    t = np.abs(middle) / half * stats.t.ppf(1 - TAIL / 2, FREEDOM)
+    inside = {
+        str(factor): [round(float((t[table["factor"] == str(factor)] <= stats.t.ppf(0.5 + level / 2, FREEDOM)).mean()), 4) for level in LEVELS]
+        for factor in FACTORS
+    }
+    return {"levels": LEVELS, "curves": {factor: int((table["factor"] == factor).sum()) for factor in inside}, "inside": inside}
+
+
+def picture(path: Path) -> str:
+    """The same as an SVG, for docs/laws_figures.md: per cent inside against the level, a line for each factor."""
+    said = reliability(path)
+    at = {level: 60 + 560 * (level - 0.5) / 0.5 for level in (*LEVELS, 1.0)}
+
+    def height(share: float) -> float:
+        return 20 + 300 * (1.0 - share) / 0.5
+
+    drawn = [f'<line x1="60" y1="{height(0.5):.0f}" x2="620" y2="{height(1.0):.0f}" stroke="#888" stroke-dasharray="3 3"/>']
+    for level in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0):
+        drawn.append(f'<text x="{at[level]:.0f}" y="340" text-anchor="middle">{100 * level:.0f}</text>')
+        drawn.append(f'<text x="50" y="{height(level) + 4:.0f}" text-anchor="end">{100 * level:.0f}</text>')
+        drawn.append(f'<line x1="60" y1="{height(level):.0f}" x2="620" y2="{height(level):.0f}" stroke="#ccc"/>')
+    for number, (factor, shares) in enumerate(said["inside"].items()):  # type: ignore[attr-defined]
+        colour = ("#1B80C0", "#D55E00", "#2A9D8F")[number]
+        points = [(at[level], height(max(0.5, share))) for level, share in zip(LEVELS, shares, strict=True)]
+        drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(f"{x:.0f},{y:.1f}" for x, y in points)}"/>')
+        drawn += [f'<circle cx="{x:.0f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in points]
+        label = f"{factor} times beyond, {said['curves'][factor]} curves"  # type: ignore[index]
+        drawn.append(f'<text x="420" y="{240 + 22 * number}" fill="{colour}">{label}</text>')
+    drawn.append('<text x="340" y="366" text-anchor="middle">level of the interval (%); up: curves whose farthest point lies inside (%)</text>')
+    style = 'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 380" font-family="sans-serif" font-size="13" fill="#333"'
+    return "\n".join([f"<svg {style}>", '<rect width="640" height="380" fill="white"/>', *drawn, "</svg>\n"])
 
 
 def run(path: Path, minutes: float) -> None:
@@ -412,7 +463,7 @@ def run(path: Path, minutes: float) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table", "intervals", "domains", "learn"])
+    parser.add_argument("what", choices=["run", "table", "intervals", "domains", "reliability", "picture", "learn"])
     parser.add_argument("--csv", type=Path, default=CSV)
     parser.add_argument("--minutes", type=float, default=60.0, help="no cut is begun after this many")
     parser.add_argument("--without", help="a domain that is left out of what is learnt")
@@ -421,7 +472,9 @@ def main() -> None:
     if arguments.what == "run":
         run(arguments.csv, arguments.minutes)
     elif arguments.what == "learn":
-        text = json.dumps(asdict(learn([cut for cut in cuts() if cut.domain != arguments.without])), indent=2, sort_keys=True) + "\n"
+        text = (
+            json.dumps(asdict(learn([cut for cut in cuts() if cut.domain != arguments.without])), indent=2, sort_keys=True) + "\n"
+        )
         print(text, end="") if arguments.out is None else arguments.out.write_text(text, encoding="utf-8")
     else:
         print({"table": errors_table, "intervals": intervals_table, "domains": domains_table}[arguments.what](arguments.csv))

@@ -39,12 +39,13 @@ _STEPS, _TOLERANCE = 25, 1e-3
 class RecentTest:
     """Holds the forecast of the recent runs, and what it was off by in the back-test.
 
-    fitted: to all runs. logs_of_forecasts: (windows, n), in the windows of the laws. slope: see `analysis.backtest.recent`.
-    share: the weight of the laws' average beside it, beyond the runs.
+    fitted: to all runs. logs_of_forecasts: (windows, n), in the windows of the laws. forecast_error: root mean square of its errors there.
+    slope: see `analysis.backtest.recent`. share: the weight of the laws' average beside it, beyond the runs.
     """
 
     fitted: Recent
     logs_of_forecasts: np.ndarray
+    forecast_error: float
     slope: float | None
     share: float
 
@@ -56,7 +57,7 @@ class Backtest:
     laws: those that took part, in order of coefficients. left_out: law → why it did not.
     scores: law → root mean square of its errors, forecasts and residuals together, in log metric (`analysis.backtest.rule`).
     forecast_errors, residual_stds: law → the two parts of it.
-    weights: law → its weight; zero for those that the average leaves out. same_as: law → the one that it repeats.
+    weights: law → its weight among the laws; zero for those that the average leaves out. same_as: law → the one that it repeats.
     horizon: up to how many times a window's compute forecasts were scored.
     windows: the windows; cells: what they are windows of, in order of compute.
     logs_of_forecasts: law → (windows, n), log of what the law, fitted to the window, says of every cell.
@@ -163,7 +164,16 @@ class Backtest:
             for law in best_first
         )
         forecasts = int(self.windows.held_out.sum())
-        return f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute; error (one sd): {scored}"
+        tested = f"back-test: {len(self.windows)} windows, {forecasts} forecasts up to {self.horizon:g} times their compute"
+        return "; ".join(filter(None, (tested, f"error (one sd): {scored}", self.beyond_words)))
+
+    @property
+    def beyond_words(self) -> str:
+        """Say in a clause by what the forecast goes beyond the runs; empty where it is the laws' average."""
+        if self.recent is None or self.share == 1.0:
+            return ""
+        beside = f"{self.share:.2f} of this average and " if self.share else ""
+        return f"beyond the runs {beside}{1 - self.share:.2f} {NAME}, whose forecasts were off by {as_factor(self.recent.forecast_error)}"
 
     def to_dict(self) -> dict[str, object]:
         """Return the back-test as JSON holds it; scores are standard deviations of log metric."""
@@ -175,6 +185,7 @@ class Backtest:
             ],
             "laws": records(self.table()),
             "share_of_laws": self.share,
+            "recent_error": None if self.recent is None else finite(self.recent.forecast_error),
             "growth": {"slope": finite(self.error.slope), "degrees_of_freedom": self.error.degrees_of_freedom},
         }
 
@@ -239,16 +250,21 @@ def _with_recent(test: Backtest, objective: Objective, learnt: Learnt) -> Backte
     recent = logs[len(own) : -1]
     laws = np.sum([weight * test.logs_of_forecasts[law] for law, weight in test.weights.items()], axis=0)
     share = share_of_laws(laws - log_y, recent - log_y, some.held_out, learnt.sure)
-    found = replace(test, recent=RecentTest(fitted.of(slice(-1, None)), recent, slope, share))
+    counts = np.broadcast_to(cells.weights, recent.shape)[some.held_out]
+
+    def root_mean_square(errors: np.ndarray) -> float:
+        return float(np.sqrt(np.average(errors[some.held_out] ** 2, weights=counts)))
+
+    own_error = root_mean_square(recent - log_y)
+    found = replace(test, recent=RecentTest(fitted.of(slice(-1, None)), recent, own_error, slope, share))
     if share == 1.0:
         return found
     off = share * laws + (1 - share) * recent - log_y
     expected = np.sqrt(fitted.of(slice(len(own), -1)).variance(cells.order, None, learnt))
-    counts = np.broadcast_to(cells.weights, off.shape)[some.held_out]
     return replace(
         found,
         excesses={**test.excesses, AVERAGE: excess(off, some.held_out, expected**2, np.full(len(some), FREEDOM))},
-        average_error=float(np.sqrt(np.average(off[some.held_out] ** 2, weights=counts))),
+        average_error=root_mean_square(off),
     )
 
 

@@ -70,9 +70,7 @@ class Recent:
         """Return the log curve of each window at log x (n,), (windows, n)."""
         return self._moments(log_x)[0]
 
-    def variance(
-        self, log_x: np.ndarray, slope: float | None, learnt: Learnt = LEARNT, *, of_mean: bool = False
-    ) -> np.ndarray:
+    def variance(self, log_x: np.ndarray, slope: float | None, learnt: Learnt = LEARNT, *, of_mean: bool = False) -> np.ndarray:
         """Return the squared scale of the forecast's t distribution, (windows, n), in squared log metric.
 
         slope: of the back-test; None where there was none. of_mean: of the mean curve, else of one more run.

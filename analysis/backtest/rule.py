@@ -50,7 +50,9 @@ def share_of_laws(average: np.ndarray, recent: np.ndarray, held_out: np.ndarray,
     votes = held_out.any(1)
     if np.count_nonzero(votes) < _SURE_WINDOWS:
         return 0.0
-    squares = [np.mean(np.sum(np.where(held_out, each, 0.0) ** 2, axis=1)[votes] / held_out.sum(1)[votes]) for each in (average, recent)]
+    squares = [
+        np.mean(np.sum(np.where(held_out, each, 0.0) ** 2, axis=1)[votes] / held_out.sum(1)[votes]) for each in (average, recent)
+    ]
     ratio = float(np.sqrt((squares[0] + _SMALL**2) / (squares[1] + _SMALL**2)))
     share = 1.0 / (1.0 + (ratio / sure) ** POWER)
     return 0.0 if share < LEAST_WEIGHT else 1.0 if share > 1 - LEAST_WEIGHT else share

@@ -6,5 +6,7 @@ from .learning_rate import learning_rate_figure as learning_rate_figure
 from .optimum import optimum_figure as optimum_figure
 from .pairwise import pairwise_figure as pairwise_figure
 from .plan import plan_figure as plan_figure
+from .reliability import reliability as reliability
+from .reliability import reliability_figure as reliability_figure
 from .residuals import residuals_figure as residuals_figure
 from .slices import slices_figure as slices_figure

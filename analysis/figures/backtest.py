@@ -65,7 +65,8 @@ def backtest_figure(backtest: Backtest, *, height: int = 380) -> go.Figure:
 
 def _add_growth(figure: go.Figure, backtest: Backtest, furthest: float) -> None:
     times = np.geomspace(1.0, furthest, 40)
-    std = np.sqrt(backtest.error.variance(np.log(times)))
+    slope = backtest.recent.slope if backtest.recent is not None else None
+    std = backtest.share * np.sqrt(backtest.error.variance(np.log(times))) + (1 - backtest.share) * (slope or 0.0) * np.log(times)
     low, high = 100 * np.expm1(-2 * std), 100 * np.expm1(2 * std)
     figure.add_scatter(
         x=np.concatenate([times, times[::-1]]),

@@ -191,7 +191,7 @@ def fit(
         table=runs,
         cell=tuple(cell),
         clusters=tuple(clusters),
-        notes=notes,
+        notes=(*notes, *made.notes),
         weights=sample.weights,
         envelope=envelope,
         pin=pins,

@@ -375,13 +375,19 @@ class Fit:
             return f"{self.metric} = exp({' + '.join(f'{weight:.2f} · log {law}' for law, weight in self.members.items())})"
         return self.form.equation({n: significant(v, digits) for n, v in self.coefficients.items()}, self.metric, self.axes)
 
+    @property
+    def name_words(self) -> str:
+        """Return what it is called: `power-floor law`, `average of 3 laws`; of a forecast with one member, that."""
+        if self.members is None or len(self.members) == 1:
+            return f"{self.law if self.members is None else next(iter(self.members))} law"
+        return f"average of {len(self.members)} laws"
+
     def summary(self) -> str:
         """Return some lines for people.
 
         They give the formula, coefficients ± interval, status, fit quality, back-test, diagnostics, and the runs used and left out.
         """
-        what = f"{self.law} law" if self.members is None else f"average of {len(self.members)} laws"
-        lines = [f"{what} of {self.metric} against {self.x_words}, on {self.on_words}", f"  {self.equation()}"]
+        lines = [f"{self.name_words} of {self.metric} against {self.x_words}, on {self.on_words}", f"  {self.equation()}"]
         for name, value in self.coefficients.items():
             lines.append(f"  {name} = {significant(value)}  ({self.interval_words(name)})")
         lines += [f"  {line}" for line in self.lights.lines()]

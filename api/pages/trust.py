@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from analysis import Fit
 from analysis.as_csv import as_csv
-from analysis.figures import backtest_figure, residuals_figure
+from analysis.figures import backtest_figure, reliability, reliability_figure, residuals_figure
 from analysis.numbers import records
 from analysis.presentation import figure_json
 from analysis.questions import TrustQuestion
@@ -35,6 +35,7 @@ def _context(database: Database, question: TrustQuestion, fit: Fit | None) -> di
         "backtest": test,
         "untested": fit.untested if fit is not None else None,
         "backtest_figure": figure_json(backtest_figure(test)) if test is not None else None,
+        "reliability_figure": figure_json(reliability_figure(reliability())) if test is not None and test.recent is not None else None,
         "residuals": fit.residuals.head(ROWS_SHOWN).to_dict("records") if fit is not None else [],
         "figure": figure_json(residuals_figure(fit, height=360)) if fit is not None and fit.runs_used <= MOST_MARKS else None,
     }

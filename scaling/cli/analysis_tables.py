@@ -39,8 +39,7 @@ _IDS_SHOWN = 3
 
 def print_fit(console: Console, fit: Fit) -> None:
     """Print the formula with numbers, coefficients with intervals, both lights, quality, runs used."""
-    name = f"{fit.law} law" if fit.members is None else f"average of {len(fit.members)} laws"
-    console.print(Text.assemble((f"{name}, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
+    console.print(Text.assemble((f"{fit.name_words}, {fit.on_words}", "bold"), "   ", (fit.equation(), "bold cyan")))
     if fit.members is None:
         _print_coefficients(console, fit)
     print_lights(console, fit.lights)
@@ -117,6 +116,8 @@ def _print_backtest(console: Console, backtest: Backtest) -> None:
         else:
             table.add_row(row["law"], "–", "–", "–", "–", Text(row["reason"], "dim"))
     console.print(table)
+    if backtest.beyond_words:
+        _line(console, backtest.beyond_words)
 
 
 def print_frontier(console: Console, frontier: Frontier) -> None:

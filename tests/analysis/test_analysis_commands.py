@@ -162,7 +162,9 @@ def test_fit_auto_prints_the_back_test_and_the_diagnostics(run):
     assert "back-test:" in text
     assert "floor-not-identified" in text
     (fit,) = json.loads(run("fit", *TABLE, "--law", "auto", "--on", "frontier", "--json"))["fits"]
-    assert {entry["law"] for entry in fit["members"]} <= {entry["law"] for entry in fit["backtest"]["laws"]}
+    share = fit["backtest"]["share_of_laws"]
+    weights = {entry["law"]: share * entry["weight"] for entry in fit["backtest"]["laws"]} | {"power-floor (recent)": 1 - share}
+    assert {entry["law"]: entry["weight"] for entry in fit["members"]} == {law: weight for law, weight in weights.items() if weight}
     assert "floor-not-identified" in {entry["code"] for entry in fit["diagnostics"]}
 
 

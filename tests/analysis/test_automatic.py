@@ -10,11 +10,9 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.automatic import candidates
-from analysis.backtest.backtest import backtest
-from analysis.fitting.estimate import Sample
+from analysis.automatic import automatic
+from analysis.fitting.estimate import Precision, Sample
 from analysis.fitting.objective import objective_named
-from analysis.fitting.point import fit_point
 from analysis.laws import law_named
 from scaling.errors import TooFewPoints, UsageError
 
@@ -50,11 +48,12 @@ def test_an_average_has_members_with_weights_and_no_params(averaged):
         _ = averaged.theta
 
 
-def test_the_average_is_of_the_logs_of_its_members_curves(averaged):
-    x = np.array([3.0, 500.0, 1e5])
+def test_among_the_runs_it_is_the_average_of_the_logs_of_the_laws_curves(averaged):
+    x = np.array([3.0, 500.0])
+    laws = averaged.estimate.laws.test.members
     members = [
         analysis.fit(averaged.runs.drop(columns="cell"), law=law, bootstrap=100).log_mean(x) * weight
-        for law, weight in averaged.members.items()
+        for law, weight in laws.items()
     ]
     np.testing.assert_allclose(averaged.log_mean(x), np.sum(members, axis=0), atol=1e-5)
 
@@ -173,12 +172,8 @@ def test_one_rule_meets_the_published_figures_on_twenty_curves():
         seen, ahead = curve[curve["Training"] == 1], curve[curve["Training"] == 0]
         x, y = (seen[name].to_numpy(float) for name in ("Seen Examples", "Loss"))
         sample = Sample(x[None], y, np.unique(x, return_inverse=True)[1], np.ones(len(x)))
-        test = backtest(candidates(["C"]), sample, np.log(x), objective_named("log"), rows_of=lambda law: [0], horizon=4.0)
-        at = ahead["Seen Examples"].to_numpy(float)[None]
-        log_mean = sum(
-            weight * law_named(law).log_curve(at, fit_point(law_named(law), x[None], y).theta)[0]
-            for law, weight in test.members.items()
-        )
+        made = automatic(sample, ["C"], objective=objective_named("log"), precision=Precision(bootstrap=100))
+        log_mean = made.estimate.log_mean(ahead["Seen Examples"].to_numpy(float)[None])
         found.setdefault(domain, []).append(float(np.sqrt(np.mean((log_mean - np.log(ahead["Loss"])) ** 2))))
     means = {domain: float(np.mean(errors)) for domain, errors in found.items()}
     assert {domain: len(errors) for domain, errors in found.items()} == {"BB": 10, "LM": 5, "NMT": 5}
