@@ -233,8 +233,9 @@ def learn(some: Sequence[Cut]) -> Learnt:
 
     The rule: of `SETTINGS`, those with which the language curves of WANTED that are among them meet what is wanted; of these the one with
     the least mean over domains of the log of the mean RMSLE. The scale: most likely for the errors of all points kept aside, a curve a
-    vote, domains by the root of their number. The widening: what scales that are learnt without a domain take to hold 95 % of the farthest
-    points, pooled over domains; the mean of the factors, rounded up to 0.05. `noise` and `sure` are not learnt but set.
+    vote, domains by the root of their number. The widening: what scales that are learnt without a domain take to hold the farthest points
+    of that domain, pooled over domains, 90 % in intervals of 90 % and 95 % in those of 95 %: the mean over levels and factors, rounded up
+    to 0.05. `noise` and `sure` are not learnt but set.
     """
     domains = sorted({cut.domain for cut in some})
     errors = np.array([[_recent_rmsle(cut, number) for cut in some] for number in range(len(SETTINGS))])
@@ -254,9 +255,14 @@ def learn(some: Sequence[Cut]) -> Learnt:
         off = np.abs(here["error"].to_numpy()) / np.sqrt(here[list(names["tested"])].to_numpy() ** 2 @ factors)
         held.append(pd.Series(off, index=here["factor"].to_numpy()))
     beyond = pd.concat(held) if held else pd.Series(dtype=float)
-    quantiles = [float(each.quantile(1 - TAIL)) for cut, each in beyond.groupby(level=0) if cut != OWN]
-    needed = float(np.mean(quantiles)) / stats.t.ppf(1 - TAIL / 2, FREEDOM) if quantiles else 1.0
-    return replace(rule, **scales, widening=round(max(1.0, np.ceil(needed / 0.05) * 0.05), 2))
+    needed = [
+        float(each.quantile(level)) / stats.t.ppf(0.5 + level / 2, FREEDOM)
+        for cut, each in beyond.groupby(level=0)
+        for level in (1 - 2 * TAIL, 1 - TAIL)
+        if cut != OWN
+    ]
+    widening = max(1.0, float(np.ceil(np.mean(needed or [1.0]) / 0.05) * 0.05))
+    return replace(rule, **scales, widening=round(widening, 2))
 
 
 @cache
