@@ -386,7 +386,7 @@ def intervals_table(path: Path, draws: int = 2000) -> str:
                     "" if rule == WITH_INTERVAL[-1] else f"{apart.mean():+.3f} ({drawn[0]:+.3f} … {drawn[1]:+.3f})",
                 ]
             )
-    head = ["cut", "rule", "inside", "share", "95 % would give", "half-width", "Winkler score", "less than ours by (95 %)"]
+    head = ["cut", "rule", "inside", "share", "95 % would give", "half-width", "Winkler score", "more than ours by (95 %)"]
     return markdown(head, lines)
 
 
@@ -414,7 +414,9 @@ def reliability(path: Path) -> dict[str, object]:
     half, middle = (table["high"] - table["low"]) / 2, (table["high"] + table["low"]) / 2
     t = np.abs(middle) / half * stats.t.ppf(1 - TAIL / 2, FREEDOM)
     inside = {
-        str(factor): [round(float((t[table["factor"] == str(factor)] <= stats.t.ppf(0.5 + level / 2, FREEDOM)).mean()), 4) for level in LEVELS]
+        str(factor): [
+            round(float((t[table["factor"] == str(factor)] <= stats.t.ppf(0.5 + level / 2, FREEDOM)).mean()), 4) for level in LEVELS
+        ]
         for factor in FACTORS
     }
     return {"levels": LEVELS, "curves": {factor: int((table["factor"] == factor).sum()) for factor in inside}, "inside": inside}
@@ -436,11 +438,15 @@ def picture(path: Path) -> str:
     for number, (factor, shares) in enumerate(said["inside"].items()):  # type: ignore[attr-defined]
         colour = ("#1B80C0", "#D55E00", "#2A9D8F")[number]
         points = [(at[level], height(max(0.5, share))) for level, share in zip(LEVELS, shares, strict=True)]
-        drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(f"{x:.0f},{y:.1f}" for x, y in points)}"/>')
+        drawn.append(
+            f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{" ".join(f"{x:.0f},{y:.1f}" for x, y in points)}"/>'
+        )
         drawn += [f'<circle cx="{x:.0f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in points]
         label = f"{factor} times beyond, {said['curves'][factor]} curves"  # type: ignore[index]
         drawn.append(f'<text x="420" y="{240 + 22 * number}" fill="{colour}">{label}</text>')
-    drawn.append('<text x="340" y="366" text-anchor="middle">level of the interval (%); up: curves whose farthest point lies inside (%)</text>')
+    drawn.append(
+        '<text x="340" y="366" text-anchor="middle">level of the interval (%); up: curves whose farthest point lies inside (%)</text>'
+    )
     style = 'xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 380" font-family="sans-serif" font-size="13" fill="#333"'
     return "\n".join([f"<svg {style}>", '<rect width="640" height="380" fill="white"/>', *drawn, "</svg>\n"])
 

@@ -33,15 +33,15 @@ class Reliability:
 def reliability() -> Reliability:
     """Read the counts: `reliability.json`, made by the benchmark."""
     said = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
-    return Reliability(
-        tuple(said["levels"]), said["curves"], {factor: tuple(shares) for factor, shares in said["inside"].items()}
-    )
+    return Reliability(tuple(said["levels"]), said["curves"], {factor: tuple(shares) for factor, shares in said["inside"].items()})
 
 
 def reliability_figure(found: Reliability, *, height: int = 340) -> go.Figure:
     """Draw the share of farthest points inside against the level of the interval, a line for each factor beyond the runs, in per cent."""
     figure = go.Figure()
-    figure.add_scatter(x=[40, 100], y=[40, 100], mode="lines", name="as it says", line={"color": NEUTRAL, "dash": "dot", "width": 1.4})
+    figure.add_scatter(
+        x=[40, 100], y=[40, 100], mode="lines", name="as it says", line={"color": NEUTRAL, "dash": "dot", "width": 1.4}
+    )
     for factor, shares in found.inside.items():
         colour, marker = _LOOKS[factor]
         figure.add_scatter(

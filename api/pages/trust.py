@@ -35,7 +35,9 @@ def _context(database: Database, question: TrustQuestion, fit: Fit | None) -> di
         "backtest": test,
         "untested": fit.untested if fit is not None else None,
         "backtest_figure": figure_json(backtest_figure(test)) if test is not None else None,
-        "reliability_figure": figure_json(reliability_figure(reliability())) if test is not None and test.recent is not None else None,
+        "reliability_figure": figure_json(reliability_figure(reliability()))
+        if test is not None and test.recent is not None
+        else None,
         "residuals": fit.residuals.head(ROWS_SHOWN).to_dict("records") if fit is not None else [],
         "figure": figure_json(residuals_figure(fit, height=360)) if fit is not None and fit.runs_used <= MOST_MARKS else None,
     }
