@@ -32,7 +32,7 @@ LEAST_WINDOWS = 2
 _LEAST_VALUES = 3  # of each input of a surface, as `analysis.fit` asks for
 
 # Residuals of some percent are wanted here, not the optimum's twelfth digit.
-_STEPS, _TOLERANCE = 25, 1e-3
+_STEPS, _TOLERANCE = 120, 1e-4
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,7 +242,7 @@ def backtest(
 def _with_recent(test: Backtest, objective: Objective, learnt: Learnt) -> Backtest:
     """Add the forecast of the recent runs, and test what it and the laws' average say together."""
     cells, some, log_y = test.cells, test.windows, np.log(test.cells.y)
-    own = windows(cells, can_be_fitted=lambda inside: len(np.unique(cells.order[inside])) >= LEAST_CELLS, horizon=test.horizon)
+    own = windows(cells, can_be_fitted=lambda inside: _distinct(cells, inside) >= LEAST_CELLS, horizon=test.horizon)
     every = np.vstack([own.inside.reshape(-1, len(log_y)), some.inside, np.ones_like(some.inside[:1])])
     fitted = fit_recent(cells, every, objective, learnt)
     logs = fitted.log_mean(cells.order)
@@ -328,7 +328,7 @@ def _own_variances(law: Law, cells: Cells, some: Windows, theta: np.ndarray, row
     as the window sees it, (windows,).
     """
     inputs, log_y = cells.inputs[rows], np.log(cells.y)
-    jacobian = np.nan_to_num(np.stack([law.log_curve_jacobian(inputs, each) for each in theta[:-1]]))  # (windows, n, p)
+    jacobian = np.nan_to_num(law.log_curve_jacobians(inputs, theta[:-1]))  # (windows, n, p)
     seen = np.where(some.inside[:, :, None], jacobian, 0.0)
     scale = np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-300)
     root = np.linalg.pinv(seen / scale, rcond=1e-8)  # (windows, p, n)
@@ -342,9 +342,14 @@ def _can_be_fitted(law: Law, inputs: np.ndarray, cells: Cells) -> Callable[[np.n
         if law.is_surface:
             varied = all(len(np.unique(inputs[axis, inside])) >= _LEAST_VALUES for axis in {axis for _, _, axis in law.powers})
             return varied and np.unique(inputs[:, inside], axis=1).shape[1] >= law.least_points
-        return len(np.unique(cells.order[inside])) >= law.least_points
+        return _distinct(cells, inside) >= law.least_points
 
     return enough
+
+
+def _distinct(cells: Cells, inside: np.ndarray) -> int:
+    """Count the distinct inputs of a window, which has cells; they are in order."""
+    return 1 + int(np.count_nonzero(np.diff(cells.order[inside])))
 
 
 def _too_few(laws: Sequence[Law], cells: Cells) -> TooFewPoints:

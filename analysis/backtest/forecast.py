@@ -70,29 +70,29 @@ class ForecastEstimate(Estimate):
         return self.laws.estimate.rows
 
     @property
-    def values(self) -> Mapping[str, float]:  # type: ignore[override]
+    def values(self) -> Mapping[str, float]:
         return {}
 
     low = high = values
 
     @property
-    def status(self) -> FitStatus:  # type: ignore[override]
+    def status(self) -> FitStatus:
         return self.laws.estimate.status
 
     @property
-    def status_about(self) -> tuple[str, ...]:  # type: ignore[override]
+    def status_about(self) -> tuple[str, ...]:
         return self.laws.estimate.status_about
 
     @property
-    def degrees_of_freedom(self) -> float:  # type: ignore[override]
+    def degrees_of_freedom(self) -> float:
         return FREEDOM
 
     @property
-    def seed_std(self) -> float:  # type: ignore[override]
+    def seed_std(self) -> float:
         return self.laws.estimate.seed_std
 
     @property
-    def lack_of_fit_std(self) -> float:  # type: ignore[override]
+    def lack_of_fit_std(self) -> float:
         return self.laws.estimate.lack_of_fit_std
 
     def log_mean(self, inputs: np.ndarray) -> np.ndarray:

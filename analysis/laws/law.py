@@ -233,18 +233,22 @@ class Law:
 
     def log_curve_jacobian(self, inputs: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """Return the derivatives of `log_curve` at one theta (p,) by its entries, (n, p)."""
+        return self.log_curve_jacobians(inputs, theta[None])[0]
+
+    def log_curve_jacobians(self, inputs: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """Return the same at several thetas (draws, p), (draws, n, p)."""
         inputs = np.atleast_2d(inputs)
-        logs, slopes = self.log_terms(np.log(inputs), theta[None, self.shape_at])
-        log_curve = self.log_curve(inputs, theta[None])[0]
-        of_terms = theta[self.linear_at][1 if self.floor else 0 :]
-        shares = [np.exp(log_c + log_term - log_curve).reshape(-1) for log_c, log_term in zip(of_terms, logs, strict=True)]
-        jacobian = np.zeros((inputs.shape[1], len(self.coefficients)))
+        logs, slopes = self.log_terms(np.log(inputs), theta[:, self.shape_at])
+        log_curve = self.log_curve(inputs, theta)
+        of_terms = theta[:, self.linear_at][:, 1 if self.floor else 0 :]
+        shares = [np.exp(of_terms[:, place : place + 1] + log_term - log_curve) for place, log_term in enumerate(logs)]
+        jacobian = np.zeros((*log_curve.shape, len(self.coefficients)))
         if self.floor:
-            jacobian[:, self.linear_at[0]] = np.exp(-log_curve)
+            jacobian[:, :, self.linear_at[0]] = np.exp(-log_curve)
         for place, share in zip(self.linear_at[1 if self.floor else 0 :], shares, strict=True):
-            jacobian[:, place] = share
+            jacobian[:, :, place] = share
         for term, shape, slope in slopes:
-            jacobian[:, self.shape_at[shape]] += shares[term] * np.broadcast_to(slope, (1, inputs.shape[1]))[0]
+            jacobian[:, :, self.shape_at[shape]] += shares[term] * slope
         return jacobian
 
     def curve(self, inputs: np.ndarray, values: Mapping[str, float]) -> np.ndarray:
