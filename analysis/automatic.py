@@ -105,7 +105,8 @@ def _converged(test: Backtest, sample: Sample, letters: Sequence[str], objective
 
 def back_test_of(law: Law, sample: Sample, *, objective: Objective) -> Backtest:
     """Test one law alone, such as one with pinned coefficients. Raises `TooFewPoints` when no run can be held out."""
-    return backtest([law], sample, _order(sample, law.axes), objective, rows_of=_RowsOf(law.axes), horizon=HORIZON)
+    order, rows_of = _order(sample, law.axes), _RowsOf(law.axes)
+    return backtest([law], sample, order, objective, rows_of=rows_of, horizon=HORIZON, learnt=None)
 
 
 def _converges(law: Law, sample: Sample, rows_of: _RowsOf, objective: Objective) -> bool:

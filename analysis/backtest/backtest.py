@@ -198,7 +198,7 @@ def backtest(
     *,
     rows_of: Callable[[Law], list[int]],
     horizon: float,
-    learnt: Learnt = LEARNT,
+    learnt: Learnt | None = LEARNT,
 ) -> Backtest:
     """Fit the laws to every window, forecast what is beyond it, and weigh them by the rule.
 
@@ -208,7 +208,7 @@ def backtest(
         objective: by which laws are fitted; scores are of log metric whatever it is.
         rows_of: which inputs of the sample a law takes.
         horizon: a forecast counts while it is of at most so many times the compute of its window.
-        learnt: the numbers of the forecast of the recent runs.
+        learnt: the numbers of the forecast of the recent runs; None: these laws are tested alone, without it.
 
     Raises:
         TooFewPoints: no law can be fitted with two windows left to hold out; says how many more budgets that takes.
@@ -236,7 +236,7 @@ def backtest(
         share = cells.weights / cells.weights.mean()
         stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / max(1, len(cells.y) - len(law.free))))
     test = _weighed(taking_part, left_out, forecasts, variances, scatters, residuals, stds, some, cells, horizon)
-    return test if any(law.is_surface for law in laws) else _with_recent(test, objective, learnt)
+    return test if learnt is None or any(law.is_surface for law in laws) else _with_recent(test, objective, learnt)
 
 
 def _with_recent(test: Backtest, objective: Objective, learnt: Learnt) -> Backtest:

@@ -94,6 +94,14 @@ def test_a_pinned_floor_is_no_finding():
     assert "E = 0  (pinned)" in fit.summary()
 
 
+def test_a_pinned_curve_is_tested_alone(simulate):
+    """The forecast of the recent runs stands beside a choice among laws, not beside one law with numbers from elsewhere."""
+    runs = simulate(lambda x: 0.5 + 2 * x**-0.4, cells=12, seeds=1, noise=0.01)
+    test = analysis.fit(runs, law="power-floor", pin={"E": 0.5}).tested
+    assert (test.laws, test.recent, test.beyond_words) == (("power-floor",), None, "")
+    assert test.average_error == test.forecast_errors["power-floor"]
+
+
 # Muennighoff et al. 2023, arXiv 2305.16264, appendix A: fitted to 182 runs of 7 million to 9 billion parameters and 1 to 500 epochs.
 PUBLISHED = {"a": 6.255414, "b": 7.3049974, "e": 0.6254804, "alpha": 0.3526596, "R_D": 15.387756, "R_N": 5.309743}
 

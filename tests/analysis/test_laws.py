@@ -98,6 +98,9 @@ class TestLaw:
             step[place] = 1e-5
             ends = law.log_curve(inputs, np.stack([theta - step, theta + step]))
             np.testing.assert_allclose(jacobian[:, place], (ends[1] - ends[0]) / 2e-5, rtol=1e-4, atol=1e-9)
+        thetas = np.stack([theta, 0.9 * theta])
+        together = law.log_curve_jacobians(inputs, thetas)
+        np.testing.assert_array_equal(together, [law.log_curve_jacobian(inputs, each) for each in thetas])
 
     @pytest.mark.parametrize("objective", OBJECTIVES)
     def test_recovers_its_truth(self, name, objective):
