@@ -150,20 +150,21 @@ def automatic(
             return Automatic(plainest.name, chosen(fitted(plainest), beyond), None, None)
         together = averaged([fitted(plainest)], [1.0], [rows_of(plainest)], beyond, precision)
         return Automatic(AUTO, together, {plainest.name: 1.0}, None)
-    if test.share > 0:
+    waits = test.share == 0  # the laws do not count beyond the runs: they are fitted when they are asked for
+    if not waits:
         test = _converged(test, sample, letters, objective)
-    if test.recent is not None and test.share < 1:
+    if test.recent is None:
+        together = average(test)
+        if len(test.members) == 1 and together.rows[0] == tuple(range(len(letters))):
+            return Automatic(next(iter(test.members)), chosen(together.members[0], together.beyond), None, test)
+        return Automatic(AUTO, together, dict(test.members), test)
 
-        def laws() -> Laws:
-            known = _converged(test, sample, letters, objective)
-            return Laws(average(known), known)
+    def laws() -> Laws:
+        known = _converged(test, sample, letters, objective) if waits else test
+        return Laws(average(known), known)
 
-        forecast = ForecastEstimate(test.recent.fitted, test.recent.slope, test.share, precision, laws)
-        return Automatic(AUTO, forecast, test.forecast_members, test, (_UNTESTED,) if forecast.slope is None else ())
-    together = average(test)
-    if len(test.members) == 1 and together.rows[0] == tuple(range(len(letters))):
-        return Automatic(next(iter(test.members)), chosen(together.members[0], together.beyond), None, test)
-    return Automatic(AUTO, together, dict(test.members), test)
+    forecast = ForecastEstimate(test.recent.fitted, test.recent.slope, test.share, precision, laws)
+    return Automatic(AUTO, forecast, test.forecast_members, test, (_UNTESTED,) if forecast.slope is None else ())
 
 
 def named(law: Law, sample: Sample, *, objective: Objective, precision: Precision, intervals: str) -> Automatic:

@@ -32,7 +32,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -117,7 +117,8 @@ def rows_of_cut(cut: Cut) -> Iterator[dict[str, object]]:
     yield _row(cut, "auto", mean, low, high, seconds=time.process_time() - began)
 
     began = time.process_time()
-    laws = found.estimate.laws.estimate if isinstance(found.estimate, ForecastEstimate) else found.estimate
+    assert isinstance(found.estimate, ForecastEstimate)
+    laws = found.estimate.laws.estimate
     mean, (low, high) = laws.log_mean(at), laws.log_new_run(at)
     assert found.backtest is not None
     growth = float(found.backtest.error.slope)
@@ -158,27 +159,13 @@ def other_domains(domain: str) -> Iterator[dict[str, object]]:
             test = backtest(
                 candidates(["C"]), cut.sample, np.log(cut.x), AIM, rows_of=lambda law: [0], horizon=HORIZON, learnt=learnt
             )
+            made = automatic(cut.sample, ["C"], objective=AIM, precision=PRECISION).estimate
             assert test.recent is not None
-
-            def laws(cut: Cut = cut) -> object:
-                estimate = automatic(cut.sample, ["C"], objective=AIM, precision=PRECISION).estimate
-                return estimate.laws if isinstance(estimate, ForecastEstimate) else _Only(estimate)
-
-            forecast = ForecastEstimate(
-                test.recent.fitted,
-                test.recent.slope,
-                test.share,
-                PRECISION,
-                laws,
-                learnt,  # type: ignore[arg-type]
-            )
+            assert isinstance(made, ForecastEstimate)
+            laws = partial(getattr, made, "laws")
+            forecast = ForecastEstimate(test.recent.fitted, test.recent.slope, test.share, PRECISION, laws, learnt)
             mean, (low, high) = forecast.log_mean(cut.at[None]), forecast.log_new_run(cut.at[None])
             yield _row(cut, "auto, other domains", mean, low, high, seconds=time.process_time() - began)
-
-
-@dataclass(frozen=True, eq=False)
-class _Only:
-    estimate: object
 
 
 def _row(
@@ -235,7 +222,7 @@ def learn(some: Sequence[Cut]) -> Learnt:
     the least mean over domains of the log of the mean RMSLE. The scale: most likely for the errors of all points kept aside, a curve a
     vote, domains by the root of their number. The widening: what scales that are learnt without a domain take to hold the farthest points
     of that domain, pooled over domains, 90 % in intervals of 90 % and 95 % in those of 95 %: the mean over levels and factors, rounded up
-    to 0.05. `noise` and `sure` are not learnt but set.
+    to 0.05. `noise`, `sure` and `sure_in_noise` are not learnt but set.
     """
     domains = sorted({cut.domain for cut in some})
     errors = np.array([[_recent_rmsle(cut, number) for cut in some] for number in range(len(SETTINGS))])

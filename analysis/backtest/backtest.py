@@ -236,11 +236,17 @@ def backtest(
         share = cells.weights / cells.weights.mean()
         stds[law.name] = float(np.sqrt(np.sum(share * residuals[law.name] ** 2) / max(1, len(cells.y) - len(law.free))))
     test = _weighed(taking_part, left_out, forecasts, variances, scatters, residuals, stds, some, cells, horizon)
-    return test if learnt is None or any(law.is_surface for law in laws) else _with_recent(test, objective, learnt)
+    if learnt is None or any(law.is_surface for law in laws):
+        return test
+    of_average = np.sum([weight * residuals[law] for law, weight in test.weights.items()], axis=0)
+    return _with_recent(test, of_average, objective, learnt)
 
 
-def _with_recent(test: Backtest, objective: Objective, learnt: Learnt) -> Backtest:
-    """Add the forecast of the recent runs, and test what it and the laws' average say together."""
+def _with_recent(test: Backtest, residuals: np.ndarray, objective: Objective, learnt: Learnt) -> Backtest:
+    """Add the forecast of the recent runs, and test what it and the laws' average say together.
+
+    residuals: (n,), of the laws' average over all runs.
+    """
     cells, some, log_y = test.cells, test.windows, np.log(test.cells.y)
     own = windows(cells, can_be_fitted=lambda inside: _distinct(cells, inside) >= LEAST_CELLS, horizon=test.horizon)
     every = np.vstack([own.inside.reshape(-1, len(log_y)), some.inside, np.ones_like(some.inside[:1])])
@@ -249,7 +255,9 @@ def _with_recent(test: Backtest, objective: Objective, learnt: Learnt) -> Backte
     slope = slope_of(logs[: len(own)] - log_y, own.ahead, own.held_out, fitted.of(slice(0, len(own)))) if len(own) else None
     recent = logs[len(own) : -1]
     laws = np.sum([weight * test.logs_of_forecasts[law] for law, weight in test.weights.items()], axis=0)
-    share = share_of_laws(laws - log_y, recent - log_y, some.held_out, learnt.sure)
+    share = share_of_laws(
+        laws - log_y, recent - log_y, some.held_out, residuals, sure=learnt.sure, sure_in_noise=learnt.sure_in_noise
+    )
     counts = np.broadcast_to(cells.weights, recent.shape)[some.held_out]
 
     def root_mean_square(errors: np.ndarray) -> float:

@@ -18,6 +18,9 @@ from scaling.outcomes import FitStatus
 
 __all__ = ["ForecastEstimate", "Laws"]
 
+_NEAR, _FAR = 0.5, 0.75
+"""Of the runs' log range beyond them: up to the first the laws' share is whole, from the second on it is zero."""
+
 
 @dataclass(frozen=True, eq=False)
 class Laws:
@@ -31,8 +34,9 @@ class ForecastEstimate(Estimate):
     """Forecasts a curve of one input.
 
     Among the runs it is the laws' average. Over the last part of their log range (`Learnt.recency`) it goes over to the forecast:
-    `share` of that average and the rest of the recent forecast. Both intervals are averaged alike; to it is added how far the two lie
-    apart. The laws are fitted when they are first asked for: beyond the runs, where `share` is zero, they are not needed.
+    `share` of that average and the rest of the recent forecast. From half of that range beyond the runs on the share falls, and is zero
+    from three quarters on. Both intervals are averaged alike; to it is added how far the two lie apart. The laws are fitted when they are
+    first asked for: where their share is zero, they are not needed.
 
     recent: of all runs. slope: of its back-test, None where it has none. share: of the laws, beyond the runs.
     """
@@ -112,8 +116,9 @@ class ForecastEstimate(Estimate):
 
     def part(self, inputs: np.ndarray) -> np.ndarray:
         """Return the weight of the recent forecast at inputs (1, n), (n,)."""
-        width = self.learnt.recency * self.recent.range[0]
-        return (1.0 - self.share) * np.clip((np.log(inputs[0]) - self.recent.edge[0] + width) / width, 0.0, 1.0)
+        ahead = (np.log(inputs[0]) - self.recent.edge[0]) / self.recent.range[0]
+        of_laws = self.share * np.clip((_FAR - ahead) / (_FAR - _NEAR), 0.0, 1.0)
+        return (1.0 - of_laws) * np.clip(1.0 + ahead / self.learnt.recency, 0.0, 1.0)
 
     def _recent_mean(self, inputs: np.ndarray) -> np.ndarray:
         return self.recent.log_mean(np.log(inputs[0]))[0]

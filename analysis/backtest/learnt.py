@@ -24,8 +24,8 @@ class Learnt:
 
     recency: the part of the log range after which a run counts e times less. tempering: the part of the recent runs that counts as
     independent evidence about the exponent. exponent, exponent_spread: median of the prior of the exponent, and standard deviation of its
-    logarithm. noise: what residuals are thought to have at least, in log metric. sure: how many times smaller the error of the tested
-    laws has to be for them to count as much. tested, untested: scale of the interval with and without a back-test. widening: of both.
+    logarithm. noise: what residuals are thought to have at least, in log metric. sure, sure_in_noise: see `rule.share_of_laws`.
+    tested, untested: scale of the interval with and without a back-test. widening: of both.
     """
 
     recency: float
@@ -34,6 +34,7 @@ class Learnt:
     exponent_spread: float
     noise: float
     sure: float
+    sure_in_noise: float
     tested: Scale
     untested: Scale
     widening: float

@@ -58,12 +58,14 @@ def test_among_the_runs_it_is_the_average_of_the_logs_of_the_laws_curves(average
     np.testing.assert_allclose(averaged.log_mean(x), np.sum(members, axis=0), atol=1e-5)
 
 
-def test_a_clear_winner_is_that_law_with_its_coefficients(simulate):
-    fit = analysis.fit(simulate(lambda x: 3 * x**-0.3), law="auto")
-    assert fit.law == "power"
-    assert fit.members is None
-    assert fit.params["a"] == pytest.approx(0.3, abs=1e-6)
-    assert fit.backtest.members == {"power": 1.0}
+def test_a_clear_winner_stands_alone_and_is_the_law_with_its_coefficients(simulate):
+    runs = simulate(lambda x: 3 * x**-0.3)
+    fit = analysis.fit(runs, law="auto")
+    assert fit.members == fit.backtest.members == {"power": 1.0}
+    np.testing.assert_allclose(fit.log_mean(np.array([5e3, 2e4])), np.log(3) - 0.3 * np.log([5e3, 2e4]), atol=1e-6)
+    law = analysis.choose_law(runs)
+    assert law.law == "power"
+    assert law.params["a"] == pytest.approx(0.3, abs=1e-6)
 
 
 def test_beyond_the_runs_the_interval_carries_the_error_of_the_back_test(fitted):
