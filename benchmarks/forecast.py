@@ -4,6 +4,8 @@
     python benchmarks/forecast.py table                 # errors, for docs/laws_figures.md
     python benchmarks/forecast.py intervals             # what the intervals hold, for docs/laws_figures.md
     python benchmarks/forecast.py domains               # the same, a domain a row
+    python benchmarks/forecast.py simulate              # writes forecast_simulated.csv
+    python benchmarks/forecast.py simulated             # what it says, for docs/laws_figures.md
     python benchmarks/forecast.py reliability [--out analysis/figures/reliability.json]
     python benchmarks/forecast.py picture --out docs/forecast_reliability.svg
     python benchmarks/forecast.py learn [--without DOMAIN] [--out analysis/backtest/learnt.json]
@@ -30,7 +32,7 @@ import csv
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -51,6 +53,7 @@ from analysis.fitting.objective import objective_named
 from analysis.fitting.point import fit_point
 
 CSV = Path(__file__).with_suffix(".csv")
+SIMULATED = CSV.with_name("forecast_simulated.csv")
 DATA = Path(__file__).parents[1] / "tests" / "reference" / "laws"
 COLUMNS = ["domain", "curve", "factor", "rule", "rmsle", "error", "low", "high", "distance", "spread", "growth", "seconds"]
 OWN, FACTORS, LEAST = "own", (2, 4, 10), 5
@@ -203,6 +206,65 @@ def _farthest(cut: Cut) -> int:
 
 def _distance(cut: Cut) -> float:
     return float(np.log(cut.at.max() / cut.x.max()))
+
+
+# ---- simulated curves
+
+TRUTHS = {
+    "power": lambda x: 2 * x**-0.2,
+    "power with a floor": lambda x: 0.5 + 2 * x**-0.35,
+    "saturating": lambda x: 0.5 + 20 * (x + 30) ** -0.7,
+    "exponent that drifts": lambda x: 2 * x ** (-0.1 - 0.012 * np.log(x)),
+    "smooth break": lambda x: 2 * x**-0.1 * (1 + (x / 50) ** 2) ** -0.1,
+    "power of log x": lambda x: 1 + 1.5 / (1 + 0.4 * np.log1p(x)) ** 2,
+}
+DESIGNS = ((6, 1e2), (8, 1e3), (12, 1e4), (25, 1e3))
+"""Cells and the factor of x that they span."""
+
+
+def simulate(path: Path, seeds: int = 6) -> None:
+    """Write what the laws, the recent forecast and both together say of simulated curves."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["truth", "noise", "cells", "seed", "rule", "rmsle", "error", "low", "high"])
+        for (name, truth), noise, (cells, span), seed in itertools.product(
+            TRUTHS.items(), (0.001, 0.003, 0.01, 0.03), DESIGNS, range(seeds)
+        ):
+            rng = np.random.default_rng([seed, cells, int(noise * 1e4)])
+            x = np.geomspace(1, span, cells)
+            at = span * np.array([2.0, 4.0, 10.0])
+            cut = Cut(name, str(seed), "10", x, truth(x) * np.exp(noise * rng.standard_normal(cells)), at, np.log(truth(at)))
+            for rule, mean, (low, high) in _said(cut):
+                off = mean - cut.log_truth
+                ends = [off[-1], low[-1] - cut.log_truth[-1], high[-1] - cut.log_truth[-1]]
+                row = [_rmsle(cut, mean), *ends]
+                writer.writerow([name, noise, cells, seed, rule, *(f"{each:.5g}" for each in row)])
+
+
+def _said(cut: Cut) -> Iterator[tuple[str, np.ndarray, tuple[np.ndarray, np.ndarray]]]:
+    made = automatic(cut.sample, ["C"], objective=AIM, precision=PRECISION).estimate
+    at = cut.at[None]
+    if not isinstance(made, ForecastEstimate):  # no law has a back-test
+        return
+    recent = ForecastEstimate(made.recent, made.slope, 0.0, PRECISION, partial(getattr, made, "laws"))
+    for rule, each in (("laws by back-test", made.laws.estimate), ("recent alone", recent), ("auto", made)):
+        yield rule, each.log_mean(at), each.log_band(at)
+
+
+def simulated_table(path: Path) -> str:
+    """Mean and median RMSLE of each rule, and how often its interval of the mean holds the truth at 10 times, a truth a row."""
+    table = pd.read_csv(path)
+    table["inside"] = (table["low"] <= 0) & (table["high"] >= 0)
+    rules = ("laws by back-test", "recent alone", "auto")
+    lines = []
+    for truth, some in [(name, table[table["truth"] == name]) for name in TRUTHS] + [("all", table)]:
+        by = {rule: some[some["rule"] == rule] for rule in rules}
+        errors = [f"{by[rule]['rmsle'].mean():.3f}, {by[rule]['rmsle'].median():.3f}" for rule in rules]
+        inside = [f"{100 * by[rule]['inside'].mean():.0f} %" for rule in rules]
+        half = [f"{((by[rule]['high'] - by[rule]['low']) / 2).median():.3f}" for rule in rules]
+        lines.append([truth, len(by["auto"]), *errors, *(f"{share}, {width}" for share, width in zip(inside, half, strict=True))])
+    heads = [f"{rule}: error, mean and median" for rule in rules] + [f"{rule}: inside, half-width" for rule in rules]
+    return markdown(["truth", "curves", *heads], lines)
 
 
 # ---- what is learnt
@@ -460,23 +522,34 @@ def run(path: Path, minutes: float) -> None:
                 file.flush()
 
 
+PRINTED: dict[str, Callable[[argparse.Namespace], str]] = {
+    "table": lambda given: errors_table(given.csv),
+    "intervals": lambda given: intervals_table(given.csv),
+    "domains": lambda given: domains_table(given.csv),
+    "simulated": lambda given: simulated_table(SIMULATED),
+    "reliability": lambda given: json.dumps(reliability(given.csv), indent=2),
+    "picture": lambda given: picture(given.csv),
+    "learn": lambda given: json.dumps(
+        asdict(learn([cut for cut in cuts() if cut.domain != given.without])), indent=2, sort_keys=True
+    ),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table", "intervals", "domains", "reliability", "picture", "learn"])
+    parser.add_argument("what", choices=["run", "simulate", *PRINTED])
     parser.add_argument("--csv", type=Path, default=CSV)
     parser.add_argument("--minutes", type=float, default=60.0, help="no cut is begun after this many")
     parser.add_argument("--without", help="a domain that is left out of what is learnt")
-    parser.add_argument("--out", type=Path, help="write what is learnt to this file instead of printing it")
+    parser.add_argument("--out", type=Path, help="write to this file instead of printing")
     arguments = parser.parse_args()
     if arguments.what == "run":
         run(arguments.csv, arguments.minutes)
-    elif arguments.what == "learn":
-        text = (
-            json.dumps(asdict(learn([cut for cut in cuts() if cut.domain != arguments.without])), indent=2, sort_keys=True) + "\n"
-        )
-        print(text, end="") if arguments.out is None else arguments.out.write_text(text, encoding="utf-8")
+    elif arguments.what == "simulate":
+        simulate(SIMULATED)
     else:
-        print({"table": errors_table, "intervals": intervals_table, "domains": domains_table}[arguments.what](arguments.csv))
+        text = PRINTED[arguments.what](arguments)
+        print(text) if arguments.out is None else arguments.out.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
