@@ -14,6 +14,7 @@ from typing import TypeVar, cast
 import pandas as pd
 
 from analysis.finetuned import asks_of_finetuned, is_finetuned, of_stage
+from analysis.reading.imported import without_empty_columns
 from analysis.reading.source import add_note, column_of, columns_in, source_of
 from scaling.columns import COLUMNS, with_recipes
 from scaling.errors import TooFewPoints
@@ -43,10 +44,16 @@ def unfinished(runs: pd.DataFrame) -> Waiting | None:
 def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come.
 
+    A table of imported runs alone has the columns that their files have, so that it says what the files say.
+
     rows: with the keys of `scaling.columns.RUN_COLUMNS`, and of `RECIPE_COLUMNS` where a setting is not neutral; runs of a program also have
         its own metrics.
     """
     rows = with_recipes(rows)
+    if rows and all(row.get("imported_from") for row in rows):
+        rows = without_empty_columns(rows)
+        table = pd.DataFrame(rows, columns=list(dict.fromkeys(name for row in rows for name in row)))
+        return table.astype(dict.fromkeys(("core_hours", "val_loss"), float))
     runs = pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])))
     tuned = is_finetuned(runs)
     notes = [f"{left}; the answer is of those that have"] if (left := unfinished(runs[~tuned])) is not None else []

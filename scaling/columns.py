@@ -31,8 +31,12 @@ SCHEMA_VERSION = 1
 
 
 def model_title(row: Mapping[str, Any]) -> str:
-    """Write a run's model as it is shown to people: `F7+`, of a rehearsal `F7+ (simulated)`."""
-    return f"{row['model']} (simulated)" if row.get("rehearsal") else row["model"]
+    """Write a run's model as it is shown to people: `F7+`, of a rehearsal `F7+ (simulated)`.
+
+    An imported run whose file names no model is called as it is there.
+    """
+    name = row["model"] or row.get("imported_id") or "–"
+    return f"{name} (simulated)" if row.get("rehearsal") else str(name)
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,8 @@ RUN_COLUMNS: tuple[Column, ...] = (
     ),
     Column("parent", "str", "", "Run id of the run this one starts from, if any."),
     Column("stage", "str", "", "pretraining, or finetuning: started from the weights of `parent`."),
+    Column("imported_from", "str", "", "File that the run was imported from (`scaling import`); empty for a run of this store."),
+    Column("imported_id", "str", "", "What an imported run is called there."),
     Column("created_at", "time", "UTC", "When the run was accepted."),
     Column("ended_at", "time", "UTC", "When the run reached its final status."),
 )

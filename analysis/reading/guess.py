@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.reading.column_kinds import words_of
+from analysis.reading.column_kinds import is_learning_rate, words_of
 from analysis.reading.headers import unit_in_header
 from scaling.columns import describe
 from scaling.errors import DataError
@@ -100,6 +100,9 @@ def guess(table: pd.DataFrame) -> Guess:
         theirs = _found(table, ours, called, numbers)
         if theirs is not None:
             found[ours] = theirs, _unit(ours, theirs)
+    rates = [str(name) for name in table if str(name) in numbers and is_learning_rate(str(name))]
+    if "learning_rate" not in found and len(rates) == 1:  # `optim.lr`
+        found["learning_rate"] = rates[0], None
     if "core_hours" not in found and (time := _time(table, numbers)) is not None:
         found["core_hours"] = time
     metric, of_metric, unit = _metric(table, numbers - {theirs for theirs, _ in found.values()})

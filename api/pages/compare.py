@@ -83,6 +83,7 @@ def _first_look(database: Database, question: CompareQuestion, given: frozenset[
         return question
     runs = _asked(database, question)
     runs = runs[runs["status"] == "finished"]
+    runs = runs if "params" in runs else runs.assign(params=0)  # imported runs may not say it
     for name in (name for name in SIDES if name in runs):
         sides = runs.groupby(name)["params"].agg(["size", "max"])
         if name == "family" and 2 < len(sides) <= MOST_SIDES:

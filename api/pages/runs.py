@@ -54,7 +54,7 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
         choices={
             "experiment": [row["name"] for row in experiments],
             "status": [str(status) for status in RunStatus],
-            "family": families if len(families := sorted({family for family, _ in models})) > 1 else None,
-            "model": [model for _, model in models],
+            "family": families if len(families := sorted({family for family, _ in models if family})) > 1 else None,
+            "model": [model for _, model in models if model],
         },
     )

@@ -127,6 +127,8 @@ def candidate_cells(plan: Plan, runs: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
+    if "imported_from" in runs:  # a run elsewhere is no run of this file
+        runs = runs[runs["imported_from"].fillna("") == ""]
     done = set(runs.loc[runs["status"] == RunStatus.FINISHED, "id"]) if {"id", "status"} <= set(runs) else set()
     cell = [name for name in ("family", "model", "epochs") if name in runs]
     trained = set(runs.loc[runs["id"].isin(done), cell].itertuples(index=False, name=None)) if done else set()

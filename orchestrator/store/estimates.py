@@ -54,7 +54,7 @@ class Rates:
 
 
 def measured_rates(session: Session) -> Rates:
-    """Compute the rates of all finished runs of the store, and of all probes that succeeded."""
+    """Compute the rates of all finished runs that this store trained, and of all probes that succeeded."""
     knows_flops = Run.train_flops > 0
     work, is_alike = (
         case((knows_flops, Run.train_flops), else_=Run.epochs),
@@ -63,7 +63,13 @@ def measured_rates(session: Session) -> Rates:
     family = case((is_alike, Run.family), else_=None)  # fine-tuning has other images, and passes that FLOPs do not count
     query = (
         select(Run.shape, family, Run.accelerator, func.sum(Run.core_hours), func.sum(work))
-        .where(Run.status == RunStatus.FINISHED, Run.core_hours > 0, Run.accelerator.is_not(None), ~Run.rehearsal)
+        .where(
+            Run.status == RunStatus.FINISHED,
+            Run.core_hours > 0,
+            Run.accelerator.is_not(None),
+            ~Run.rehearsal,
+            Run.imported_from.is_(None),
+        )
         .group_by(Run.shape, family, Run.accelerator)
     )
     rates = Rates.of(session.execute(query))

@@ -204,7 +204,7 @@ def accept(
         revise: accept changed shared fields all the same; runs that the file no longer wants leave the experiment.
 
     Raises:
-        UsageError: shared fields changed and `revise` is False; the message names them.
+        UsageError: shared fields changed and `revise` is False; the message names them. Or the runs of this name were imported.
     """
     experiment = session.scalar(select(Experiment).where(Experiment.name == name))
     if experiment is None:
@@ -212,6 +212,8 @@ def accept(
         session.add(experiment)
         session.flush()
     latest = latest_revision(session, name)
+    if latest is not None:
+        _refuse_imported(name, latest)
     if latest is not None and not revise:
         _refuse_another_study(session, name, latest, shared)
     number = latest.number if latest else 0
@@ -298,11 +300,19 @@ def _changed_fields(session: Session, latest: Revision, shared: Mapping[str, Any
 
 
 def _refuse_another_study(session: Session, name: str, latest: Revision, shared: Mapping[str, Any]) -> None:
+    _refuse_imported(name, latest)
     if changed := _changed_fields(session, latest, shared):
         what = "; ".join(said for key, (before, after) in changed.items() for said in _differences(key, before, after))
         raise UsageError(
             f"experiment {name!r} has finished runs with other settings ({what})",
             hint="give the file a new name, or --revise to let this one replace it (finished runs stay in the store)",
+        )
+
+
+def _refuse_imported(name: str, latest: Revision) -> None:
+    if "imported" in latest.resolved:
+        raise UsageError(
+            f"experiment {name!r} holds runs that were imported from {latest.file}", hint="give the experiments file another name"
         )
 
 

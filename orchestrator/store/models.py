@@ -198,9 +198,11 @@ class Run(Base):
     val_top5: Mapped[float | None]
     chance_loss: Mapped[float | None]
     scores: Mapped[dict[str, Any] | None]
-    """What else a program reported of the finished run, by name."""
+    """What else a program reported of the finished run, by name. Of an imported run: what else its row says, and None for each column that it lacks."""
     train_loss: Mapped[float | None]
     code_version: Mapped[str | None] = mapped_column(String(100))
+    imported_from: Mapped[str | None] = mapped_column(Text)
+    """The file that it was imported from, see `store.imported`; None for a run of this store. Nobody trains an imported run."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     ended_at: Mapped[datetime | None]
 

@@ -36,6 +36,7 @@ def shared_core_hours(session: Session, runs: Iterable[Run]) -> dict[str, float]
         select(*_ALIKE, func.sum(Run.core_hours), func.sum(Run.step))
         .where(
             Run.status == RunStatus.FINISHED,
+            Run.imported_from.is_(None),
             Run.inherited_core_hours == 0.0,
             Run.core_hours > 0.0,
             Run.core_hours < Run.cores * core_hours(1, SHORT_SECONDS),
@@ -53,6 +54,7 @@ def _is_short(run: Run) -> bool:
     """Say whether a finished run trained for less than `SHORT_SECONDS`, all steps its own: those of another's trunk were paid for there."""
     return (
         run.status is RunStatus.FINISHED
+        and run.imported_from is None
         and not run.inherited_core_hours
         and run.cores is not None
         and run.step > 0

@@ -35,7 +35,8 @@ def all_prices(session: Session) -> dict[str, Prices]:
 def cost_columns(row: Mapping[str, Any], prices: Mapping[str, Prices], asked: Iterable[str] = ()) -> dict[str, Any]:
     """Return `chips`, `cost`, `allocated_cost` and `currency` of a run's row.
 
-    The last three are None where no experiment that wants the run prices its accelerator.
+    Where no experiment that wants the run prices its accelerator, the last three are those of the row: of an imported run what its file
+    says, else None.
 
     prices: of `all_prices`. asked: the experiment that is asked about, whose prices count first; then those of the newest that has any.
     """
@@ -47,7 +48,7 @@ def cost_columns(row: Mapping[str, Any], prices: Mapping[str, Prices], asked: It
         if each.a_core_hour(accelerator) is not None:
             useful, held = (each.cost(accelerator, row[f"{kind}core_hours"]) for kind in ("", "allocated_"))
             return chips | {"cost": useful, "allocated_cost": held, "currency": each.currency}
-    return chips | {"cost": None, "allocated_cost": None, "currency": None}
+    return chips | {name: row.get(name) for name in ("cost", "allocated_cost", "currency")}  # those that an imported run brings
 
 
 def experiment_cost(session: Session, experiment: Experiment, estimated_core_hours: float | None) -> dict[str, Any]:

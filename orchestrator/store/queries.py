@@ -80,7 +80,7 @@ def runs(
     gone, shared = is_gone(session), shared_core_hours(session, found)
     searched, recipes = searches.searched_besides(session, experiment), recipes_of(session, ids if limit is not None else None)
     rows = [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone) for run in found]
-    rows = [row | {"searched": searched.get(row["id"], "")} | recipes.get(row["id"], {}) for row in rows]
+    rows = [row | {"searched": searched.get(row["id"]) or row.get("searched", "")} | recipes.get(row["id"], {}) for row in rows]
     rows = [row | {"core_hours": shared.get(row["id"], row["core_hours"])} for row in rows]
     prices, asked = all_prices(session), [] if experiment is None else [experiment]
     return [row | cost_columns(row, prices, asked) for row in rows]
@@ -113,6 +113,14 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
     if run.macs is not None:  # a program trains it
         row |= _of_program(run)
     row |= run.scores or {}
+    named = {"imported_from": run.imported_from or "", "imported_id": row.get("imported_id", "")}
+    if run.imported_from is not None:  # nothing is known of how it was trained, but what its file says
+        named |= {
+            "stage": row.get("stage"),
+            "parent": run.parent_id or row.get("parent"),
+            "attempts": None,
+            "packed": row.get("packed"),
+        }
     return row | {
         "status": str(RunStatus.PENDING if is_interrupted else run.status),
         "experiments": experiments,
@@ -126,6 +134,7 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
         "allocated_core_hours": run.allocated_core_hours or None,
         "created_at": run.created_at.isoformat(),
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+        **named,
     }
 
 
@@ -211,10 +220,10 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     row = run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed, gone=gone)
     row |= {"core_hours": shared_core_hours(session, [run]).get(run.id, row["core_hours"])}
     return row | {
-        "searched": searches.searched_besides(session).get(run.id, ""),
+        "searched": searches.searched_besides(session).get(run.id) or row.get("searched", ""),
         **(settings_of(run.config) if run.macs is None else {}),
         **cost_columns(row, all_prices(session)),
-        "config": run.config,
+        "config": run.config if run.imported_from is None else run.config | {"columns": run.scores},
         "resources": run.resources.to_dict(),
         "options": run.options.to_dict(),
         "parent_step": run.parent_step,
@@ -313,6 +322,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
     - `no_better_than_guessing`: ids of its finished runs that have learnt nothing
     - `estimate_error`: the median over finished runs of |actual / estimated − 1|
     - `skipped`: see `skipped_examples`
+    - `imported_from`: the file that its runs were imported from; None for runs of this store
     - `cost`, `allocated_cost`, `estimated_cost`: these core-hours in money of `currency`; `budget_cost`: the cap on what is allocated
     """
     rows = []
@@ -344,6 +354,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "simulated": rehearsed is not None,
                 "revision": latest.number if latest else None,
                 "file": latest.file if latest else None,
+                "imported_from": (latest.resolved.get("imported") or {}).get("file") if latest else None,
                 "runs": status_counts(session, experiment.name),
                 "interrupted": interrupted(session, experiment.name),
                 "core_hours": done,

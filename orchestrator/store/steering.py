@@ -12,14 +12,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from orchestrator.store import changes, finetunings, searches
 from orchestrator.store.experiments import experiment_id, wanted_runs
+from orchestrator.store.imported import refuse_imported, sources
 from orchestrator.store.membership import among
 from orchestrator.store.models import Intent, Run, now
 from orchestrator.store.queries import scheduler
+from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
 __all__ = ["Steer", "ask", "asked_for", "carry_out", "exclude", "include", "open_intents", "result_of"]
@@ -68,9 +70,15 @@ def ask(
 ) -> int:
     """Write down a request about the named runs, all runs of an experiment, or every run; returns the intent's id.
 
-    Raises `UnknownName` when there is no such experiment.
+    Raises `UnknownName` when there is no such experiment, `UsageError` for runs that were imported.
     """
     of = None if experiment is None else experiment_id(session, experiment)
+    refuse_imported(session, runs, f"there is nothing to {steer}")
+    if experiment is not None and sources(session, experiment):
+        raise UsageError(
+            f"experiment {experiment!r} was imported: there is nothing to {steer}",
+            hint="`scaling status` lists those that are trained here",
+        )
     intent = Intent(kind=str(steer), experiment_id=of, payload={"runs": list(runs), "priority": priority, "reason": reason})
     session.add(intent)
     session.flush()
@@ -158,7 +166,7 @@ def _targets(session: Session, intent: Intent) -> ColumnElement[bool]:
     if intent.payload["runs"]:
         return among(session, Run.id, intent.payload["runs"])
     if intent.experiment_id is None:
-        return true()
+        return Run.imported_from.is_(None)
     return Run.id.in_(wanted_runs(intent.experiment_id))
 
 

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 
 from orchestrator.store import queries, schema
 from orchestrator.store.engine import DEFAULT_URL, read_engine, server_error, sqlite_path, store_url, write_engine
+from orchestrator.store.imported import sources
 from orchestrator.store.marks import Marks
 from orchestrator.store.one_file import OneFile
 from orchestrator.store.probed import measured_conversions
@@ -240,12 +241,13 @@ class Store:
         True
         """
         from analysis.reading.accelerator_hours import with_measured
+        from analysis.reading.imported import with_sources
         from analysis.unfinished import table_of
 
         with self.read() as session:
             rows = queries.runs(session, experiment=experiment)
-            measured = measured_conversions(session)
-        return with_measured(table_of(rows), measured)
+            measured, imported = measured_conversions(session), sources(session, experiment)
+        return with_measured(with_sources(table_of(rows), imported), measured)
 
     def close(self) -> None:
         """Close all connections."""

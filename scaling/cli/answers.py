@@ -41,7 +41,7 @@ _COUNTED = {column.name for column in RUN_COLUMNS if column.kind in ("int", "flo
     "chance_loss",
 }
 _NEEDED: dict[str, object] = {
-    "id": str, "model": str, "status": str, "epochs": Annotated[float, Field(gt=0)], "learning_rate": Annotated[float, Field(ge=0)],
+    "id": str, "model": str | None, "status": str, "epochs": Annotated[float | None, Field(gt=0)], "learning_rate": Annotated[float | None, Field(ge=0)],
 }  # fmt: skip
 _FIELDS: dict[str, Any] = {column.name: (_KINDS[column.kind], None) for column in RUN_COLUMNS}
 _FIELDS |= dict.fromkeys(_COUNTED, (_COUNT, None))

@@ -33,6 +33,7 @@ def audit_command(
     With `augment.repeats`, each is used as often as that asks.
     """
     from orchestrator.store import open_readonly
+    from orchestrator.store.imported import refuse_imported
     from orchestrator.store.lineage import lineage_of
     from scaling.cli.output import console
     from trainer import TrainConfig
@@ -42,6 +43,7 @@ def audit_command(
     store = open_readonly(db)
     with store.read() as session:
         lineage = lineage_of(session, run)
+        refuse_imported(session, [lineage.run_id], "which examples it saw is not recorded")
     stretches = [Stretch(share.directory, share.first_step, share.stop_step) for share in lineage.shares]
     config = TrainConfig.from_dict(lineage.config)
     if config.program is not None:

@@ -33,6 +33,7 @@ def logs_command(
 ) -> None:
     """Print the log of a run: warnings, tracebacks and whatever the training printed."""
     from orchestrator.store import open_readonly, queries
+    from orchestrator.store.imported import refuse_imported
     from scaling.cli.output import print_text
     from scaling.errors import DataNotFound, UnknownName, UsageError
 
@@ -43,6 +44,8 @@ def logs_command(
             return queries.run_detail(session, run)
 
     detail = of_run()
+    with store.read() as session:
+        refuse_imported(session, [detail["id"]], "its log is where it was trained")
     attempts = {row["number"]: row for row in detail["attempt_rows"]}
     if not attempts:
         raise UsageError(f"run {detail['id']} has not been tried yet ({detail['status']})", hint="`scaling status` shows the queue")

@@ -101,7 +101,7 @@ def _show_table(rows: list[dict]) -> None:
     )
     for row in rows:
         table.add_row(
-            row["id"], model_title(row), f"{row['epochs']:g}", f"{row['learning_rate']:g}", str(row["seed"]), row["status"],
+            row["id"], model_title(row), *(_said(row[name]) for name in ("epochs", "learning_rate", "seed")), row["status"],
             amount(row["core_hours"]), significant(row["val_loss"]), significant(row["val_top1"]),
             *([row["parent"] if row["stage"] == FINETUNING else ""] if is_tuned else []),
         )  # fmt: skip
@@ -124,11 +124,16 @@ def _show_table(rows: list[dict]) -> None:
         out.print(f"scheduler gone, {left} interrupted; `scaling submit` goes on from their last checkpoints", highlight=False)
 
 
+def _said(value: float | None) -> str:
+    """Write a number; `–` where an imported run does not say it."""
+    return "–" if value is None else f"{value:g}"
+
+
 def _show_one(detail: dict) -> None:
     from rich.table import Table
 
     from scaling.cli.output import console
-    from scaling.columns import model_title
+    from scaling.columns import COLUMNS, model_title
 
     out, last_lines = console(), ""
     for name in (
@@ -149,8 +154,10 @@ def _show_one(detail: dict) -> None:
         "parent",
         "parent_step",
         "experiments",
+        "imported_from",
+        "imported_id",
     ):
-        value: Any = model_title(detail) if name == "model" else detail[name]
+        value: Any = model_title(detail) if name == "model" else detail.get(name)
         if name == "reason":
             value, _, last_lines = value.partition("\n")
         shown = amount(value) if name.endswith("core_hours") else significant(value) if isinstance(value, float) else str(value)
@@ -158,6 +165,11 @@ def _show_one(detail: dict) -> None:
             out.print(f"{name:>22}  {shown}", highlight=False)
     for line in last_lines.splitlines():
         out.print(f"{'':>22}  {line}", highlight=False, markup=False)
+    if detail.get("imported_from"):
+        for name, value in detail["config"].get("columns", {}).items():
+            if name not in COLUMNS and value is not None:
+                out.print(f"{name:>22}  {significant(value) if isinstance(value, float) else value}", highlight=False)
+        return
     table = Table("attempt", "host", "steps", "outcome", "useful s", "redone s", "startup s", "reason", box=None, pad_edge=False)
     for attempt in detail["attempt_rows"]:
         seconds = [f"{attempt[f'{kind}_seconds']:.1f}" for kind in ("useful", "redone", "startup")]

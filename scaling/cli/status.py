@@ -107,11 +107,15 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
         out.print(f"scheduler gone, {left} interrupted; `scaling submit` goes on from their last checkpoints", highlight=False)
     else:
         out.print("no scheduler is running")
-    described = endings(
-        failed, lambda row: f"{row['id']} {model_title(row)}, {row['epochs']:g} epochs, lr {row['learning_rate']:g}"
-    )
+    described = endings(failed, lambda row: f"{row['id']} {model_title(row)}{_of_cell(row)}")
     for line in described[:_SHOWN]:
         out.print(line, highlight=False)
+
+
+def _of_cell(row: Mapping[str, Any]) -> str:
+    """Write epochs and learning rate, as far as an imported run says them."""
+    epochs, rate = row["epochs"], row["learning_rate"]
+    return ("" if epochs is None else f", {epochs:g} epochs") + ("" if rate is None else f", lr {rate:g}")
 
 
 def _finetuning(found: Mapping[str, Any]) -> str:

@@ -100,7 +100,12 @@ def _no_finetuning(connection, op):
         batch.create_unique_constraint("searches_key", ["experiment_id", "family", "model", "epochs"])
 
 
+def _no_imports(connection, op):
+    op.drop_column("runs", "imported_from")
+
+
 _TAKEN_BACK = {
+    "0012": _no_imports,
     "0011": _no_finetuning,
     "0006": _no_options,
     "0007": _laws,
