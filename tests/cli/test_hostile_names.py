@@ -121,7 +121,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "plan": [[*FILE, "--budget", "9", "--target", "9", *POWER], ["[grid].yaml", "--budget", "1", "--target", "1", *POWER, "--csv"]],
     "transfer": [FILE, []],
     "report": [["-o", f"[x]{ESC}[2J.html", *FILE], ["-o", f"[/x]{ESC}[2J/a.html"]],
-    "import": [[FILE[1], "--yes"], [FILE[1], "--yes", "--update", "--json"], [f"[/x]{ESC}[2J.csv"], [FILE[1], "-e", f"[/x]{ESC}"], [FILE[1], "-e", "new"]],
+    "import": [[FILE[1], "--yes"], [FILE[1], "--yes", "--update", "--json"], [f"[/x]{ESC}[2J.csv"], [FILE[1], "-e", f"[/x]{ESC}"]],
     "export": [["out[red].csv"], [f"[/x]{ESC}[2J.csv"], [f"[/x]{ESC}[2J.xyz"]],
     "model": [["net[small]", "-o", "width=[8,16]", "-o", "depth=[1,1]", "-o", "group_width=8"], [f"[/x]{ESC}[2J"]],
     "probe": [["[bad].yaml"]],
@@ -132,7 +132,7 @@ COMMANDS: dict[str, list[list[str]]] = {
 }  # fmt: skip
 REFUSED: dict[str, set[int]] = {
     "submit": {2, 3}, "runs": {5, 6}, "logs": {1}, "fit": {3, 4}, "frontier": {3, 4}, "lr": {1}, "compare": {4}, "predict": {3}, "plan": {0},
-    "transfer": {0, 1}, "report": {1}, "import": {2, 3, 4}, "export": {1, 2}, "model": {1}, "probe": {0}, "dedup": {0, 1}, "init": {1, 2, 3, 4}, "docs": {0, 1}, "serve": {0},
+    "transfer": {0, 1}, "report": {1}, "import": {2, 3}, "export": {1, 2}, "model": {1}, "probe": {0}, "dedup": {0, 1}, "init": {1, 2, 3, 4}, "docs": {0, 1}, "serve": {0},
 }  # fmt: skip
 """Which calls of a command end with an error, by their place. The others do what they are asked; that of `audit` finds that nothing was recorded."""
 
