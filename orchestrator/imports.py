@@ -104,7 +104,7 @@ def read_import(
     path = Path(path)
     name = name_of(path) if experiment is None else _checked(experiment)
     head = read_runs(path)
-    found = None if set(head) >= _OURS else _guessed(head, mapping or {})
+    found = None if set(head) >= _OURS else _guessed(head, mapping or {}, path)
     named = {} if "id" in (mapping or {}) or _has_names(head) else _named(head)
     maps = {**named, **(_not_given(found.mapping, mapping or {}) if found else {}), **(mapping or {})}
     guessed_units = {} if found is None else {ours: unit for ours, unit in found.units.items() if ours not in (mapping or {})}
@@ -119,6 +119,7 @@ def read_import(
             hint="import it when they are; `--count-status STATUS` counts those of a status as finished",
         )
     runs = list(_runs(kept, head, name, file=path.name))
+    asked = source.get("bundle", {}).get("question") or {}
     inverse = {theirs: ours for ours, theirs in maps.items()}
     return Incoming(
         file=str(path),
@@ -127,12 +128,10 @@ def read_import(
         mapping=maps,
         units=dict(given),
         count_status=tuple(count_status),
-        taken=tuple(
-            (ours, _taken(ours, maps, given)) for ours in map(str, table) if _is_ours(ours) and not _is_generated(ours, table)
-        ),
+        taken=tuple((ours, _taken(ours, maps, given)) for ours in map(str, table) if _is_shown(ours, table)),
         kept=tuple(name for name in map(str, table) if not _is_ours(name) and name not in inverse),
-        metric=found.metric if found else "val_loss",
-        x=found.x if found else "core_hours",
+        metric=found.metric if found else asked.get("metric", "val_loss"),
+        x=found.x if found else asked.get("x", "core_hours"),
         left_out=left_out,
         notes=tuple(notes),
         source={**source, "file": path.name, "notes": list(notes), "count_status": list(count_status)},
@@ -177,15 +176,18 @@ def write_import(incoming: Incoming, db: str, *, update: bool = False) -> Compar
     return found
 
 
-def _guessed(head: pd.DataFrame, mapping: Mapping[str, str]) -> Any:
+def _guessed(head: pd.DataFrame, mapping: Mapping[str, str], path: Path) -> Any:
     from analysis.reading.guess import guess
 
     try:
         return guess(head)
-    except DataError:
+    except DataError as error:
         if mapping:
             return None
-        raise
+        numbers = [str(name) for name in head if head[name].dtype.kind in "if"]
+        raise DataError(
+            f"{path}: {error}", hint=f"name it: --map val_loss=COLUMN; numbers are in {', '.join(numbers) or 'no column'}"
+        ) from error
 
 
 def _named(head: pd.DataFrame) -> dict[str, str]:
@@ -218,8 +220,12 @@ def _is_ours(name: str) -> bool:
     return bool(describe(name).description)
 
 
-def _is_generated(name: str, table: pd.DataFrame) -> bool:
-    return name == "id" and not _has_names(table)
+def _is_shown(name: str, table: pd.DataFrame) -> bool:
+    """Say whether a column is one of ours that the file brings: not those that the store gives its runs itself."""
+    return _is_ours(name) and name not in _OF_THE_STORE and (name != "id" or _has_names(table))
+
+
+_OF_THE_STORE = ("experiments", "attempts", "packed", "created_at", "imported_from", "chips")
 
 
 def _has_names(table: pd.DataFrame) -> bool:

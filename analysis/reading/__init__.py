@@ -7,6 +7,8 @@ ending in `docs/analysis.md`.
 |---|---|
 | `runs` | `read_runs`: path, mapping and units → table of runs |
 | `formats` | JSON, JSON lines, Parquet, and which reader an ending has |
+| `bundle` | what `scaling export --bundle` writes |
+| `imported` | runs of a store that came from files: what is known of the files |
 | `nested` | objects of JSON as rows, every key once |
 | `delimited`, `decimals` | CSV and TSV: separator, column names, decimal commas |
 | `first_line` | refuses a first line that does not name the columns |

@@ -1,4 +1,4 @@
-"""Files that hold a table, one run a row: CSV, TSV, JSON, JSON lines, Parquet."""
+"""Files that hold a table, one run a row: CSV, TSV, JSON, JSON lines, Parquet, and bundles."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.reading.bundle import read_bundle
 from analysis.reading.delimited import open_text, read_csv, read_tsv
 from analysis.reading.nested import JOINED, flat, once
 from analysis.reading.source import attach_source, keep_words
@@ -191,6 +192,7 @@ READERS: dict[str, Callable[[Path, Collection[str]], pd.DataFrame]] = {
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,
     ".parquet": _read_parquet,
+    ".zip": read_bundle,
 }
 """File ending → reader, which takes the path and the names that `--map` asks for.
 

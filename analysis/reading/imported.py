@@ -27,6 +27,11 @@ def with_sources(runs: pd.DataFrame, sources: Sequence[Mapping[str, Any]]) -> pd
     }
     merged["config"] = list(dict.fromkeys(name for source in held for name in source.get("config", ())))
     merged["converted"] = list(dict.fromkeys(name for source in held for name in source.get("converted", ())))
+    merged |= {
+        kind: list(dict.fromkeys(name for source in held for name in source[kind]))
+        for kind in ("cell", "clusters")
+        if any(kind in source for source in held)
+    }
     count = {source["file"]: int(counts[source["file"]]) for source in held}
     notes = [f"{runs} run{'' if runs == 1 else 's'} imported from {file}" for file, runs in count.items()]
     source = source_of(runs)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.reading import formats, mlflow, wandb
+from analysis.reading import bundle, formats, mlflow, wandb
 from analysis.reading.chart import is_likely_chart
 from analysis.reading.column_kinds import words_of
 from analysis.reading.configuration import configuration_of, is_export
@@ -47,7 +47,7 @@ def read_runs(
     (122, 3)
 
     Args:
-        path: CSV, TSV, JSON, JSON lines or Parquet, one run a row; a CSV that Weights & Biases or MLflow exported; a folder `mlruns` or
+        path: CSV, TSV, JSON, JSON lines or Parquet, one run a row; a bundle of `scaling export`; a CSV that Weights & Biases or MLflow exported; a folder `mlruns` or
             `wandb`, or a database `mlflow.db`. No column is required here; `fit` and the others say what they miss.
         mapping: our column name → the name in the file, e.g. `{"core_hours": "tpu_v4_core_hours"}`.
         units: our column name → what its numbers are in the file: a product or quotient of a unit, numbers and columns. E.g. `minutes`,
@@ -71,7 +71,7 @@ def read_runs(
     notes: list[str] = []
     losses = {theirs for ours, theirs in mapping.items() if ours in ("val_loss", "train_loss")}
     table, kind = _read(path, notes, losses, mapping)
-    of_one_run = source_of(table).get("one_run", False)
+    of_one_run, of_bundle = source_of(table).get("one_run", False), source_of(table).get("bundle")
     words = words_kept(table)
     table = settled(table)
     if table.empty:
@@ -116,6 +116,11 @@ def read_runs(
     about |= {"chart": chart} if chart is not None else {}
     if kind.endswith(("folder", "log", "database", "export")):
         about["config"] = configuration_of(table)
+    if of_bundle is not None:
+        about |= {
+            **bundle.carried(of_bundle),
+            "bundle": {name: of_bundle.get(name) for name in ("question", "answer", "versions", "created")},
+        }
     return attach_source(table, about)
 
 
@@ -134,15 +139,16 @@ def _read(path: Path, notes: list[str], losses: Collection[str], mapping: Mappin
         return mlflow.read_database(path, notes, losses), "MLflow database"
     table = formats.parse(path, set(mapping.values()))
     notes += source_of(table)["notes"]
-    of_one_run = source_of(table).get("one_run", False)
+    of_one_run, of_bundle = source_of(table).get("one_run", False), source_of(table).get("bundle")
     table.columns = table.columns.map(str)
     names_runs = mapping.get("run_id", mapping.get("id"))
     if names_runs in table and "run_id" not in table:
         table = table.assign(run_id=table[names_runs])
     exported = is_export([str(name) for name in table])
     kind = formats.format_of(path).removeprefix(".") + (", an export" if exported else "")
-    table = mlflow.tidy(wandb.tidy(table, path, notes, losses, set(mapping.values())), losses)
-    return attach_source(table, {"one_run": of_one_run}), kind
+    if of_bundle is None:
+        table = mlflow.tidy(wandb.tidy(table, path, notes, losses, set(mapping.values())), losses)
+    return attach_source(table, {"one_run": of_one_run, **({"bundle": of_bundle} if of_bundle else {})}), kind
 
 
 def _with_status(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -1,4 +1,4 @@
-"""`scaling export`: the table of runs as a file."""
+"""`scaling export`: the table of runs as a file, or as a bundle with all that a reader needs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ scaling export runs.parquet
 
 scaling export runs.csv --experiment digits
 
+scaling export --bundle digits.zip --experiment digits  # runs, law, sentence, experiments file, versions
+
 scaling export runs.csv --data mlruns --map core_hours=gpu_seconds --unit core_hours=seconds  # theirs in our names and units
 """
 
@@ -36,17 +38,34 @@ _ENDINGS = (".csv", ".tsv", ".jsonl", ".parquet")
     )
 )
 def export_command(
-    file: Annotated[Path, typer.Argument(help="What to write; the ending says how: .csv, .tsv, .jsonl or .parquet.")],
+    file: Annotated[Path | None, typer.Argument(help="What to write; the ending says how: .csv, .tsv, .jsonl or .parquet.")] = None,
+    bundle: Annotated[
+        Path | None,
+        typer.Option("--bundle", metavar="OUT.zip", help="Instead: runs, law, sentence, experiments files, versions in one zip."),
+    ] = None,
+    metric: Annotated[str, typer.Option("--metric", help="With --bundle: what its sentence is about.")] = "val_loss",
+    x: Annotated[str, typer.Option("--x", help="With --bundle: the compute that its sentence is about.")] = "core_hours",
     *,
     source: RunsFrom,
 ) -> None:
     """Write the table of runs to a file, every run with its status, in the names and units of the docs.
 
-    `--data FILE` reads it again.
+    `--data FILE` reads it again. A bundle is for others: `scaling fit --data OUT.zip`
+    and `scaling import OUT.zip` say the same sentence there, to the character.
     """
+    if (file is None) == (bundle is None):
+        raise UsageError(
+            "what to write? a table, or with --bundle all that a reader needs",
+            hint="scaling export runs.csv, or scaling export --bundle OUT.zip",
+        )
+    if bundle is not None:
+        _bundle(bundle, metric, x, source)
+        return
+    assert file is not None
     if file.suffix.lower() not in _ENDINGS:
         raise UsageError(
-            f"{file}: do not know how to write {file.suffix or 'a file without an ending'}", hint=f"known: {', '.join(_ENDINGS)}"
+            f"{file}: do not know how to write {file.suffix or 'a file without an ending'}",
+            hint=f"known: {', '.join(_ENDINGS)}; a bundle: --bundle OUT.zip",
         )
     runs = source.load()
     try:
@@ -57,6 +76,19 @@ def export_command(
         ) from error
     print_set_aside(runs, ())
     messages().print(f"{len(runs)} runs in {file}", highlight=False)
+
+
+def _bundle(path: Path, metric: str, x: str, source: RunsFrom) -> None:
+    from orchestrator.bundle import study_files, write_bundle
+
+    files = study_files(source.db, source.experiment) if source.of_a_store else []
+    runs = source.load()
+    found = write_bundle(runs, path, metric=metric, x=x, files=files)
+    err = messages()
+    print_set_aside(runs, ())
+    files_of = f", {found.files} file{'s' if found.files > 1 else ''} that asked for them" if found.files else ""
+    err.print(f"{found.runs} runs{files_of} in {path}", highlight=False, soft_wrap=True)
+    err.print(found.sentence or f"no law: {found.no_law}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _write(runs: DataFrame, file: Path) -> None:
