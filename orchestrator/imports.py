@@ -297,7 +297,7 @@ def _contents(table: pd.DataFrame, head: pd.DataFrame) -> list[str]:
 def _is_missing(value: object) -> bool:
     import pandas as pd
 
-    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))  # type: ignore[call-overload]  # a scalar
 
 
 def _as_text(incoming: Incoming) -> str:

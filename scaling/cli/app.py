@@ -18,6 +18,7 @@ from scaling.cli import (
     compare,
     dedup,
     docs,
+    doctor,
     export,
     fit,
     frontier,
@@ -81,6 +82,7 @@ for name, command, examples in (
     ("dedup", dedup.dedup_command, dedup.EXAMPLES),
     ("model", model.model_command, model.EXAMPLES),
     ("serve", serve.serve_command, serve.EXAMPLES),
+    ("doctor", doctor.doctor_command, doctor.EXAMPLES),
     ("docs", docs.docs_command, docs.EXAMPLES),
 ):
     app.command(name, epilog=examples)(command)
