@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from analysis.averaged_rows import averaged_note
@@ -196,15 +197,15 @@ def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, 
     nothing was searched is kept whole.
     """
     best = best_settings(runs, metric)
-    reasons: dict[object, Excluded] = {}
+    ids, reasons = list(runs["id"].astype(str)), np.full(len(runs), None, dtype=object)
     for name in best:
-        label, own, of_cell = str(name).replace("_", " "), runs[name].astype(float), best[name]
-        off = ~((own == of_cell) | (own.isna() & of_cell.isna()))
-        for row in runs.index[off & ~runs.index.isin(list(reasons))]:
+        label, own, of_cell = str(name).replace("_", " "), runs[name].to_numpy(float), best[name].to_numpy(float)
+        off = ~((own == of_cell) | (np.isnan(own) & np.isnan(of_cell)))
+        for row in np.flatnonzero(off & (reasons == None)):  # noqa: E711 - of each element
             said = f"{label} {own[row]:g} is not the best of its cell ({of_cell[row]:g})"
-            reasons[row] = Excluded(str(runs.at[row, "id"]), said, f"not at its cell's best {label}")
-    kept = ~runs.index.isin(list(reasons))
-    return (runs[kept] if reasons else runs), tuple(reasons[row] for row in runs.index[~kept])
+            reasons[row] = Excluded(ids[row], said, f"not at its cell's best {label}")
+    found = tuple(reason for reason in reasons if reason is not None)
+    return (runs[reasons == None] if found else runs), found  # noqa: E711
 
 
 def best_settings(runs: pd.DataFrame, metric: str) -> pd.DataFrame:

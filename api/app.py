@@ -2,34 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from importlib import metadata
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
 from api import assets, health, pages, problems, v1
+from api.answered import Answered
+from api.answers import Answers
 from api.conditional import Conditional
 from api.database import Database
 from api.head import HeadAsGet
 from api.hosts import AllowedHosts, host_names
 from api.nul import RefusesNul
 from api.security import SecurityHeaders
+from api.watcher import Watcher
+from api.worker import InProcess, InThreads
 from orchestrator.store import DEFAULT_URL
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "routes_over"]
 
 _GZIP_FROM_BYTES = 2_000
 
 
-def create_app(db: str = DEFAULT_URL, *, allow_hosts: Iterable[str] = ()) -> FastAPI:
+def create_app(
+    db: str = DEFAULT_URL, *, allow_hosts: Iterable[str] = (), own_process: bool = False, patience_seconds: float = 60.0
+) -> FastAPI:
     """Build the application: the pages and the JSON API over the store `db`, a path or an SQLAlchemy URL.
 
     The store need not exist yet: until it does, pages say how to make one and JSON routes answer 503.
 
     allow_hosts: names under which the machine is reached, besides its addresses, localhost and its own names.
+    own_process: compute answers of the analysis in a process beside this one, started with the application; else in threads.
+    patience_seconds: how long a page waits for its answer before it shows the last one; `scaling serve` takes 0.05.
     Raises `UsageError` for one that is not a host's name.
     """
+    names, database = host_names(allow_hosts), Database(db)
+    worker = InProcess(db) if own_process else InThreads(routes_over(database))
+    watcher = Watcher(database)
+
+    @asynccontextmanager
+    async def alive(_app: FastAPI) -> AsyncIterator[None]:
+        worker.warm()
+        yield
+        worker.close()
+
+    app = routes_over(database, lifespan=alive)
+    app.state.watcher = watcher
+    # The last one added is the outermost.
+    answered = Answered([*(("", router) for router in pages.routers()), *((v1.PREFIX, router) for router in v1.routers)])
+    kept: dict[str, Any] = {"worker": worker, "told": watcher.tell_answered, "patience_seconds": patience_seconds}
+    app.add_middleware(Answers, database=database, answered=answered, **kept)
+    app.add_middleware(RefusesNul)
+    app.add_middleware(Conditional, database=database, answered=answered)
+    app.add_middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=5)
+    app.add_middleware(AllowedHosts, names=names)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(SecurityHeaders)
+    return app
+
+
+def routes_over(database: Database, **settings: Any) -> FastAPI:
+    """Build the routes alone over a store, as the worker that computes answers asks them."""
     app = FastAPI(
         title="scaling",
         summary="Runs, laws and the compute-optimal frontier",
@@ -37,16 +74,10 @@ def create_app(db: str = DEFAULT_URL, *, allow_hosts: Iterable[str] = ()) -> Fas
         docs_url=None,  # both pages load scripts from another host
         redoc_url=None,
         responses=problems.OPENAPI_RESPONSES,
+        **settings,
     )
-    app.state.database = Database(db)
+    app.state.database = database
     for part in (assets, health, v1, pages):
         app.include_router(part.router)
     problems.install(app)
-    # The last one added is the outermost.
-    app.add_middleware(RefusesNul)
-    app.add_middleware(Conditional, database=app.state.database)
-    app.add_middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=5)
-    app.add_middleware(AllowedHosts, names=host_names(allow_hosts))
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(SecurityHeaders)
     return app

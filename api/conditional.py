@@ -9,28 +9,33 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.answered import Answered
 from api.database import Database
 
 __all__ = ["Conditional"]
 
-_NOT_OF_THE_STORE = ("/assets/", "/healthz", "/readyz", "/version", "/openapi.json")
+_NOT_OF_THE_STORE = ("/assets/", "/healthz", "/readyz", "/version", "/openapi.json", "/api/v1/events")
 
 
 class Conditional:
     """Answers 304 to a GET that carries the current tag, without computing anything. It is ASGI middleware.
 
+    answered: tells which answers change with the results alone, not with every step of a run in training. A route finds the version in
+    `request.state.version`, and in `request.state.of` whether that is of the `results` or of the `store`.
+
     A route whose answer depends on more than the store (on the time, say) sets `Cache-Control` itself and gets no tag.
     """
 
-    def __init__(self, app: ASGIApp, database: Database) -> None:
-        self.app = app
-        self.database = database
+    def __init__(self, app: ASGIApp, database: Database, answered: Answered) -> None:
+        self.app, self.database, self._answered = app, database, answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] not in ("GET", "HEAD") or scope["path"].startswith(_NOT_OF_THE_STORE):
             await self.app(scope, receive, send)
             return
-        version = await run_in_threadpool(self.database.version)
+        of = self._answered.of(scope["path"]) or "store"
+        version = await run_in_threadpool(self.database.results if of == "results" else self.database.version)
+        scope.setdefault("state", {}).update(version=version or "", of=of)
         if version is None:
             await self.app(scope, receive, send)
             return

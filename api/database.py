@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
@@ -17,6 +18,7 @@ from fastapi import Depends, Request
 
 from orchestrator.store import Session, Store, queries
 from orchestrator.store.engine import sqlite_path, store_url
+from orchestrator.store.versions import results_version, snapshot_of
 from scaling.errors import StoreError
 
 if TYPE_CHECKING:
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["Database", "TheDatabase"]
 
 _Answer = TypeVar("_Answer")
+_pinned: ContextVar[str | None] = ContextVar("pinned", default=None)
 _ANSWERS_KEPT = 128
 
 
 @dataclass
 class _Opened:
-    """Holds a store that is open. `answers` are of the store at `answers_version`; one that is not done is being computed."""
+    """Holds a store that is open. `answers` are of the results at `answers_version`; one that is not done is being computed.
+
+    results: the version of the results at a version of the store.
+    """
 
     store: Store
     file: tuple[int, int] | None
@@ -38,10 +44,11 @@ class _Opened:
     name: str = field(default_factory=lambda: secrets.token_hex(6))
     answers: OrderedDict[Hashable, Future[object]] = field(default_factory=OrderedDict)
     answers_version: str | None = None
+    results: tuple[str, str] = ("", "")
 
 
 class Database:
-    """Opens the store when first needed, and again when another file has taken its place; remembers answers until the store changes."""
+    """Opens the store when first needed, and again when another file has taken its place; remembers answers until its results change."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -73,24 +80,48 @@ class Database:
         """Return a text that changes whenever the store does; None when that cannot be told cheaply or there is no store."""
         try:
             opened = self._open()
+            changes = self._changes(opened)
+            with opened.store.read() as session:
+                count = snapshot_of(session) if changes is None else str(changes)
+                gone = "-left" if queries.is_gone(session) else ""  # a scheduler that dies writes nothing
         except StoreError:
             return None
-        if opened.changes is None:
+        return None if count is None else f"{opened.name}-{count}{gone}"
+
+    def results(self) -> str | None:
+        """Return a text that changes whenever answers of the analysis may; None as of `version`. It is read once for each version."""
+        if (pinned := _pinned.get()) is not None:
+            return pinned
+        version = self.version()
+        if version is None:
             return None
-        with self._lock:
-            (count,) = opened.changes.execute("PRAGMA data_version").fetchone()  # raised by every commit of another connection
-        with suppress(StoreError), opened.store.read() as session:
-            return f"{opened.name}-{count}{'-left' if queries.is_gone(session) else ''}"  # a scheduler that dies writes nothing
+        with suppress(StoreError):
+            opened = self._open()
+            known, results = opened.results
+            if known != version:
+                with opened.store.read() as session:
+                    results = f"{opened.name}-{results_version(session)}"
+                opened.results = (version, results)
+            return results
         return None
 
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Let `results` stay as it is for whatever the block calls, so that an answer of many parts reads the runs once."""
+        token = _pinned.set(self.results())
+        try:
+            yield
+        finally:
+            _pinned.reset(token)
+
     def remember(self, key: Hashable, compute: Callable[[], _Answer]) -> _Answer:
-        """Return the answer called `key`, computed at most once for each version of the store.
+        """Return the answer called `key`, computed at most once for each version of the results.
 
         The first to ask computes it, outside the lock, so that other questions are answered meanwhile; whoever asks the same waits
         for it. An error goes to all who wait, and is not remembered.
         """
+        version = self.results()  # before computing: an answer may be newer than its version, never older
         with self._lock:
-            version = self.version()  # before computing: an answer may be newer than its version, never older
             answers = self._answers(version)
             answer = answers.get(key)
             is_first = answer is None
@@ -130,6 +161,14 @@ class Database:
             changes = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False) if self._path else None
             self._opened = _Opened(store, file, changes)
             return self._opened
+
+    def _changes(self, opened: _Opened) -> int | None:
+        """Count the commits of others that a connection to an SQLite file has seen; None for a database server."""
+        if opened.changes is None:
+            return None
+        with self._lock:
+            (count,) = opened.changes.execute("PRAGMA data_version").fetchone()
+        return int(count)
 
     def _close(self) -> None:
         if self._opened is not None:

@@ -8,7 +8,10 @@ __all__ = ["HeadAsGet"]
 
 
 class HeadAsGet:
-    """Turns HEAD into GET for the routes, and sends status and headers alone. It is ASGI middleware."""
+    """Turns HEAD into GET for the routes, and sends status and headers alone. It is ASGI middleware.
+
+    A route whose answer has no end finds `is_head` in its scope.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -21,4 +24,4 @@ class HeadAsGet:
         async def send_without_body(message: Message) -> None:
             await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
 
-        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+        await self.app({**scope, "method": "GET", "is_head": True}, receive, send_without_body)

@@ -32,9 +32,21 @@ def render(
 ) -> HTMLResponse:
     """Render the page `template` with `context`; every template extends `base.html`."""
     database = request.app.state.database
-    context |= {"store": database.name, "db": database.url, "notes": notes_of(database, context.get("question"))}
+    context |= {
+        "seen": _seen(request),
+        "store": database.name,
+        "db": database.url,
+        "notes": notes_of(database, context.get("question")),
+    }
     text = _environment().get_template(template).render(request=request, **context)
     return HTMLResponse(text, code, headers)
+
+
+def _seen(request: Request) -> dict[str, object]:
+    """Say of which version of the store a page is, and of when; nothing where it does not depend on the store."""
+    now = datetime.now(UTC)
+    version, of = getattr(request.state, "version", ""), getattr(request.state, "of", "")
+    return {"version": version, "of": of, "at": round(now.timestamp(), 1), "clock": now.strftime("%H:%M:%S")}
 
 
 @cache

@@ -18,7 +18,7 @@ from fastapi.responses import RedirectResponse
 
 from api.pages.tab import Tab
 
-__all__ = ["Tab", "router", "tabs"]
+__all__ = ["Tab", "router", "routers", "tabs"]
 
 
 @cache
@@ -30,6 +30,11 @@ def _modules() -> tuple[ModuleType, ...]:
 def tabs() -> list[Tab]:
     """List the tabs of the navigation, from left to right."""
     return sorted(module.TAB for module in _modules() if hasattr(module, "TAB"))
+
+
+def routers() -> list[APIRouter]:
+    """List the routers of the pages."""
+    return [module.router for module in _modules()]
 
 
 router = APIRouter()

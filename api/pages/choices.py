@@ -11,6 +11,7 @@ from analysis.laws import law_named
 from analysis.questions import CHOSEN, PlanQuestion
 from api.database import Database
 from orchestrator.store import queries
+from orchestrator.store.experiments import experiment_names
 
 __all__ = ["COMPUTE", "LAW_CHOICES", "METRICS", "analysis_choices", "families", "laws_of_one_axis"]
 
@@ -24,7 +25,7 @@ LAW_CHOICES = ((CHOSEN, "best by forecasts"), (AUTO, "auto: the forecast"))
 def analysis_choices(database: Database, question: Any) -> dict[str, object]:
     """Return `experiment`, `metric` and `x` for the macro `choice`; what the link asks for is among them."""
     with database.read() as session:
-        experiments = [row["name"] for row in queries.experiments(session)]
+        experiments = experiment_names(session)[::-1]
     x = getattr(question, "x", None)
     metrics: tuple[str, ...] = METRICS
     if not isinstance(question, PlanQuestion):  # what to pre-train is planned by what pre-training gives

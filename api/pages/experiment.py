@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from api.answered import of_store
 from api.database import TheDatabase
 from api.pages.welcome import no_store
 from api.rendering import render
@@ -38,12 +39,14 @@ class Cell:
 
 
 @router.get("/experiments/{name}.csv")
+@of_store
 def experiment_as_csv(name: str, database: TheDatabase) -> Response:
     _, runs = experiment_named(database, name)
     return csv_response(csv_text(*table_rows(runs)), "experiment")
 
 
 @router.get("/experiments/{name}")
+@of_store
 def experiment_page(name: str, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
         return welcome

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from api.answered import of_store
 from api.database import TheDatabase
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
@@ -35,6 +36,7 @@ def experiments_as_csv(database: TheDatabase) -> Response:
 
 
 @router.get("/experiments")
+@of_store
 def experiments_page(database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
         return welcome

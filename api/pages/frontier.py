@@ -16,6 +16,7 @@ from analysis.presentation.left_out import by_reason
 from analysis.questions import CHOSEN, BesideQuestion, ViewQuestion
 from analysis.reference_points.beside import References
 from analysis.reference_points.read import NAMES, TOP1
+from api.answered import of_results
 from api.asking import asks, command_line
 from api.database import Database, TheDatabase
 from api.pages.choices import LAW_CHOICES, laws_of_one_axis
@@ -174,4 +175,4 @@ router = Page(
 ).router
 
 _references_csv.__annotations__["question"] = Annotated[ViewQuestion, asks(ViewQuestion)]
-router.add_api_route(f"{TAB.path}/reference-points.csv", _references_csv, include_in_schema=False)
+router.add_api_route(f"{TAB.path}/reference-points.csv", of_results(_references_csv), include_in_schema=False)

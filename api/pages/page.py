@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse
 
 from analysis.presentation.left_out import by_reason
 from analysis.questions import Question
+from api.answered import of_results
 from api.asking import asks, command_line
 from api.database import Database, TheDatabase
 from api.pages.choices import analysis_choices
@@ -78,14 +79,14 @@ class Page(Generic[_Asked, _Found]):
             choices = {**context["choices"], **more.get("choices", {})}
             return render(request, template, **{**context, **more, "choices": choices})
 
-        return self._asking(page)
+        return of_results(self._asking(page))
 
     def _csv(self, name: str) -> Callable[..., Response]:
         def page_as_csv(question: _Asked, database: TheDatabase) -> Response:
             text = self.csv(database, question) if self.csv else cast(Any, self.answer(database, question)).to_csv()
             return csv_response(text, self.file or name)
 
-        return self._asking(page_as_csv)
+        return of_results(self._asking(page_as_csv))
 
     def _to_json(self, resource: Resource[Any]) -> Callable[..., Response]:
         def page_as_json(question: _Asked) -> Response:

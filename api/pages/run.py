@@ -75,7 +75,7 @@ def _forecast(database: TheDatabase, run: Mapping[str, Any]) -> EndForecast | No
             return forecast_of(session, run["id"])
         return None
 
-    return database.remember(("forecast", run["id"]), found)
+    return database.remember(("forecast", run["id"], run["step"]), found)
 
 
 def typical_pace(curves: Mapping[str, Sequence[tuple[int, float | None]]]) -> dict[str, float | None]:

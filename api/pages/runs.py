@@ -11,6 +11,7 @@ from api.rendering import render
 from api.tables import csv_response
 from api.v1.runs import AskedRuns, page_of_runs
 from orchestrator.store import queries
+from orchestrator.store.experiments import experiment_names
 from scaling.columns import table_rows
 from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
@@ -38,7 +39,7 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
     if (welcome := no_store(request, database)) is not None:
         return welcome
     with database.read() as session:
-        experiments = queries.experiments(session)
+        experiments = experiment_names(session)[::-1]
         models = queries.models(session)
         counts = queries.status_counts(session, question.experiment)
         in_all, left = queries.count_runs(session), queries.interrupted(session, question.experiment)
@@ -52,7 +53,7 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
         counts=counts,
         interrupted=left,
         choices={
-            "experiment": [row["name"] for row in experiments],
+            "experiment": experiments,
             "status": [str(status) for status in RunStatus],
             "family": families if len(families := sorted({family for family, _ in models if family})) > 1 else None,
             "model": [model for _, model in models if model],

@@ -10,6 +10,7 @@ from analysis.figures import backtest_figure, reliability, reliability_figure, r
 from analysis.numbers import records
 from analysis.presentation import figure_json
 from analysis.questions import TrustQuestion
+from api.answered import of_results
 from api.asking import asks
 from api.database import Database, TheDatabase
 from api.pages.choices import LAW_CHOICES, laws_of_one_axis
@@ -54,6 +55,7 @@ router = Page(
 
 
 @router.get("/frontier/trust.json", include_in_schema=False)
+@of_results
 def trust_as_json(question: Annotated[TrustQuestion, asks(TrustQuestion)], database: TheDatabase) -> dict[str, object]:
     fit = _fit(database, question)
     test = fit.tested.to_dict() if fit.tested is not None else None

@@ -13,9 +13,12 @@ from pkgutil import iter_modules
 
 from fastapi import APIRouter
 
-__all__ = ["router"]
+__all__ = ["PREFIX", "router", "routers"]
 
-router = APIRouter(prefix="/api/v1", tags=["v1"])
-for _module in [import_module(f"{__name__}.{entry.name}") for entry in iter_modules(__path__)]:
-    if hasattr(_module, "router"):
-        router.include_router(_module.router)
+PREFIX = "/api/v1"
+
+router = APIRouter(prefix=PREFIX, tags=["v1"])
+_found = [import_module(f"{__name__}.{entry.name}") for entry in iter_modules(__path__)]
+routers: list[APIRouter] = [module.router for module in _found if hasattr(module, "router")]
+for _router in routers:
+    router.include_router(_router)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import APIRouter
 
 from analysis.questions import Question
+from api.answered import of_results
 from api.asking import asks
 from api.database import Database, TheDatabase
 
@@ -37,6 +38,7 @@ class Resource(Generic[_Asked]):
         def answer(question: _Asked, database: TheDatabase) -> dict[str, object]:
             return self.payload(database, question)
 
+        of_results(answer)
         answer.__annotations__["question"] = Annotated[self.question, asks(self.question)]
         router.add_api_route(
             f"{prefix}/{self.path}",

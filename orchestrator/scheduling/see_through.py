@@ -6,12 +6,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from orchestrator.cluster import RayCluster, RayGone
 from orchestrator.home import home_folder, make_folder
-from orchestrator.scheduling.attempt import AttemptLog
 from orchestrator.scheduling.early_stop import stop_dominated
 from orchestrator.scheduling.follower import Ended, Follower
 from orchestrator.scheduling.policy import SchedulingPolicy
@@ -19,9 +18,9 @@ from orchestrator.scheduling.recovery import recover
 from orchestrator.scheduling.scheduler import Scheduler
 from orchestrator.search.advance import Searches
 from orchestrator.search.finetuning import Finetunings
-from orchestrator.store import Session, Store, finetunings, handover, lease, queries, searches
-from orchestrator.store.experiments import experiment_id
+from orchestrator.store import Session, Store, handover, lease, queries
 from orchestrator.store.identity import claim
+from orchestrator.store.progress import Progress, progress_of
 from scaling.errors import StoreAway, StoreError
 from scaling.outcomes import RunStatus
 
@@ -34,26 +33,6 @@ _SHARE = 30.0
 
 _LIVES = 3
 """How often a Ray of this command's own is started at most, since one that keeps dying must not be started for ever."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Sums up the progress of an experiment, for a display.
-
-    seconds: since this call began to see it through.
-    counts: runs by status. running: attempts under way (empty when another scheduler runs them).
-    core_hours, estimated_core_hours: useful ones so far, and of the whole grid by the plan's estimate.
-    eta_seconds: by the share of estimated core-hours done and the time it took; None until something has been done.
-    """
-
-    experiment: str
-    seconds: float
-    counts: dict[str, int]
-    running: list[AttemptLog]
-    core_hours: float
-    estimated_core_hours: float
-    best_val_loss: float | None
-    eta_seconds: float | None
 
 
 def see_through(
@@ -91,8 +70,10 @@ def see_through(
     store.wait_for_server()
     clock = _Clock()
 
-    def told(running: list[AttemptLog]) -> None:
-        on_progress(_progress(store, experiment, running, clock))
+    def told(_running: object = None) -> None:
+        with store.read() as session:
+            progress = progress_of(session, experiment)
+        on_progress(replace(progress, seconds=time.monotonic() - clock.started))
 
     def schedule(identity: str) -> Ended:
         cluster = RayCluster(address, temp_dir=temp_dir)
@@ -102,7 +83,7 @@ def see_through(
     while True:
         try:
             ended = _lead_or_follow(store, experiment, schedule, address == "local", Follower(on_notice), told, should_stop)
-            told([])
+            told()
             return ended
         except (StoreAway, RayGone) as error:  # as if this scheduler had died, and another one came
             lives += isinstance(error, RayGone)
@@ -117,7 +98,7 @@ def _lead_or_follow(
     schedule: Callable[[str], Ended],
     is_local: bool,
     follower: Follower,
-    told: Callable[[list[AttemptLog]], None],
+    told: Callable[..., None],
     should_stop: Callable[[], bool],
 ) -> Ended:
     """Call `schedule` once the lease is free, with the name under which it was taken; until then follow its holder."""
@@ -133,7 +114,7 @@ def _lead_or_follow(
             follower.takes_over()
             return schedule(identity)  # what is pending still afterwards was left out by a budget
         follower.follows(store)
-        told([])
+        told()
         if should_stop():
             return "left"
         time.sleep(_FOLLOW_SECONDS)
@@ -147,7 +128,7 @@ def _schedule(
     cluster: RayCluster,
     home: Path,
     policy: SchedulingPolicy | None,
-    on_tick: Callable[[list[AttemptLog]], None],
+    on_tick: Callable[..., None],
     should_stop: Callable[[], bool],
 ) -> Ended:
     """Run one life of a scheduler that has just taken the lease; the lease is given back, whatever happens."""
@@ -218,42 +199,17 @@ def _open_runs(store: Store, experiment: str) -> bool:
 
 
 class _Clock:
-    """Remembers when this command began and what had been done by then: the rate behind the ETA."""
+    """Remembers when this command began, and when it is to look again."""
 
     def __init__(self) -> None:
         self.started = self._next_look = time.monotonic()
-        self.done_before: float | None = None
 
-    def seldom(self, told: Callable[[list[AttemptLog]], None]) -> Callable[[list[AttemptLog]], None]:
+    def seldom(self, told: Callable[..., None]) -> Callable[..., None]:
         """Return a function to be called at any time, which calls `told` at most twice a second and for at most a thirtieth of the time."""
 
-        def tell(running: list[AttemptLog]) -> None:
+        def tell(running: object) -> None:
             if (started := time.monotonic()) >= self._next_look:
                 told(running)
                 self._next_look = started + max(_TICK_SECONDS, _SHARE * (time.monotonic() - started))
 
         return tell
-
-
-def _progress(store: Store, experiment: str, running: list[AttemptLog], clock: _Clock) -> Progress:
-    with store.read() as session:
-        rows = queries.progress(session, experiment)
-        searched = searches.progress(session, experiment)
-        tuned = finetunings.progress(session, experiment, experiment_id(session, experiment))
-    counts = {row.status: row.runs for row in rows}
-    total, done = sum(row.estimated for row in rows), sum(row.done for row in rows)
-    total += sum(found["core_hours_ahead"] for found in (searched, tuned) if found)
-    if clock.done_before is None:
-        clock.done_before = done
-    advanced = done - clock.done_before
-    elapsed = time.monotonic() - clock.started
-    return Progress(
-        experiment=experiment,
-        seconds=elapsed,
-        counts={str(status): counts[status] for status in RunStatus if status in counts},
-        running=running,
-        core_hours=sum(row.core_hours for row in rows),
-        estimated_core_hours=total,
-        best_val_loss=min((row.best for row in rows if row.best is not None), default=None),
-        eta_seconds=elapsed * (total - done) / advanced if advanced > 0.02 * total else None,
-    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Run
@@ -27,7 +27,7 @@ _ALIKE: Any = (Run.shape, Run.family, Run.model, Run.accelerator, Run.cores)
 """Runs with these in common take the same steps on the same kind of device."""
 
 
-def shared_core_hours(session: Session, runs: Iterable[Run]) -> dict[str, float]:
+def shared_core_hours(session: Session, runs: Iterable[Run | Row[Any]]) -> dict[str, float]:
     """Map the id of each short run of `runs` to useful core-hours: its steps at the mean pace of all short runs like it."""
     short = [run for run in runs if _is_short(run)]
     if not short:
@@ -50,7 +50,7 @@ def shared_core_hours(session: Session, runs: Iterable[Run]) -> dict[str, float]
     return {run: step * hours for run, (step, hours) in found.items() if hours is not None}  # None: it was taken up again just now
 
 
-def _is_short(run: Run) -> bool:
+def _is_short(run: Run | Row[Any]) -> bool:
     """Say whether a finished run trained for less than `SHORT_SECONDS`, all steps its own: those of another's trunk were paid for there."""
     return (
         run.status is RunStatus.FINISHED

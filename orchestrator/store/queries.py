@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, case, func, or_, select
-from sqlalchemy.orm import Session, defer, selectinload
+from sqlalchemy.orm import Session, selectinload
 
 from orchestrator.store import finetunings, lease, searches
 from orchestrator.store.budget import budget_of
@@ -18,6 +18,7 @@ from orchestrator.store.prices import all_prices, cost_columns, experiment_cost
 from orchestrator.store.recipes import recipes_of, settings_of
 from orchestrator.store.skipped import skipped_examples
 from orchestrator.store.trunks import pinned_steps
+from scaling.columns import FINETUNING, PRETRAINING
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome, RunStatus
 
@@ -25,12 +26,12 @@ __all__ = [
     "INTERRUPTED",
     "checkpoint_owners",
     "count_runs",
+    "experiment_counts",
     "experiments",
     "interrupted",
     "is_gone",
     "metrics",
     "models",
-    "progress",
     "results",
     "revision",
     "run_detail",
@@ -63,27 +64,31 @@ def runs(
     `reasons`: only runs whose reason begins with one of these; `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
     Raises `UnknownName` when there is no experiment of that name.
     """
-    query = _filtered(select(Run), session, experiment=experiment, status=status, family=family, model=model)
+    query = _filtered(select(*_ROW), session, experiment=experiment, status=status, family=family, model=model)
     if begun := [Run.reason.startswith(reason, autoescape=True) for reason in reasons]:
         query = query.where(or_(*begun))
     if after is not None:
         created_at, run_id = after
         query = query.where((Run.created_at > created_at) | ((Run.created_at == created_at) & (Run.id > run_id)))
-    # A row does not show these three, and their JSON is most of what the table holds.
-    query = query.options(defer(Run.config), defer(Run.resources), defer(Run.options)).order_by(Run.created_at, Run.id)
+    query = query.order_by(Run.created_at, Run.id)
     if limit is not None:
         query = query.limit(limit)
-    found = list(session.scalars(query))
+    found = session.execute(query).all()
     ids = [run.id for run in found]
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
     gone, shared = is_gone(session), shared_core_hours(session, found)
     searched, recipes = searches.searched_besides(session, experiment), recipes_of(session, ids if limit is not None else None)
-    rows = [run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone) for run in found]
-    rows = [row | {"searched": searched.get(row["id"]) or row.get("searched", "")} | recipes.get(row["id"], {}) for row in rows]
-    rows = [row | {"core_hours": shared.get(row["id"], row["core_hours"])} for row in rows]
     prices, asked = all_prices(session), [] if experiment is None else [experiment]
-    return [row | cost_columns(row, prices, asked) for row in rows]
+    rows = []
+    for run in found:
+        row = run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone)
+        row["searched"] = searched.get(run.id) or row.get("searched", "")
+        row.update(recipes.get(run.id, {}))
+        row["core_hours"] = shared.get(run.id, row["core_hours"])
+        row.update(cost_columns(row, prices, asked))
+        rows.append(row)
+    return rows
 
 
 def count_runs(
@@ -101,10 +106,12 @@ def count_runs(
     return session.scalar(query) or 0
 
 
-def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False) -> dict[str, Any]:
+def run_row(
+    run: Run | Row[Any], experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False
+) -> dict[str, Any]:
     """Build the row of one run, with the keys of `RUN_COLUMNS` but for its cost and what was searched; of a program's run also those of the metrics that it reported at its end.
 
-    packed: the most runs that shared the devices of one of its attempts. gone: as `is_gone` says; then a run that is running in the store
+    run: a run, or a row of its columns. packed: the most runs that shared the devices of one of its attempts. gone: as `is_gone` says; then a run that is running in the store
     is shown as pending.
     """
     row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
@@ -112,7 +119,7 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
         row["reason"] = INTERRUPTED
     if run.macs is not None:  # a program trains it
         row |= _of_program(run)
-    row |= run.scores or {}
+    row.update(run.scores or {})
     named = {"imported_from": run.imported_from or "", "imported_id": row.get("imported_id", "")}
     if run.imported_from is not None:  # nothing is known of how it was trained, but what its file says
         named |= {
@@ -121,24 +128,27 @@ def run_row(run: Run, experiments: list[str], attempts: int, packed: int | None,
             "attempts": None,
             "packed": row.get("packed"),
         }
-    return row | {
-        "status": str(RunStatus.PENDING if is_interrupted else run.status),
-        "experiments": experiments,
-        "parent": run.parent_id,
-        "stage": run.stage,
-        "attempts": attempts,
-        "packed": packed,
-        "excluded": run.excluded_reason or "",
-        "core_hours": run.core_hours or None,
-        "inherited_core_hours": run.inherited_core_hours or None,
-        "allocated_core_hours": run.allocated_core_hours or None,
-        "created_at": run.created_at.isoformat(),
-        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
-        **named,
-    }
+    row.update(
+        {
+            "status": str(RunStatus.PENDING if is_interrupted else run.status),
+            "experiments": experiments,
+            "parent": run.parent_id,
+            "stage": FINETUNING if run.parent_id is not None and run.parent_step is None else PRETRAINING,
+            "attempts": attempts,
+            "packed": packed,
+            "excluded": run.excluded_reason or "",
+            "core_hours": run.core_hours or None,
+            "inherited_core_hours": run.inherited_core_hours or None,
+            "allocated_core_hours": run.allocated_core_hours or None,
+            "created_at": run.created_at.isoformat(),
+            "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+            **named,
+        }
+    )
+    return row
 
 
-def _of_program(run: Run) -> dict[str, Any]:
+def _of_program(run: Run | Row[Any]) -> dict[str, Any]:
     """Return what a program's run does not know, as None."""
     known = {
         name: getattr(run, name) or None
@@ -154,6 +164,10 @@ _PLAIN_RUN_COLUMNS = (
     "examples_seen", "unique_examples", "train_flops", "val_loss", "val_top1", "val_top5", "chance_loss", "train_loss",
     "reason",
 )  # fmt: skip
+
+
+_ROW: Any = [column for column in Run.__table__.c if column.name not in ("config", "resources", "options")]
+"""What a row of a run is made from. It does not show these three, and their JSON is most of what the table holds."""
 
 
 def run_ids_like(session: Session, prefix: str) -> list[str]:
@@ -283,30 +297,19 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
     return {str(status): found[status] for status in RunStatus if status in found}
 
 
-def progress(session: Session, experiment: str) -> Sequence[Row[RunStatus, int, float, float, float, float | None]]:
-    """Sum up an experiment's runs, a row a status.
-
-    A row has:
-
-    - `status`, and `runs`: how many
-    - `estimated`: core-hours of its runs by the plan
-    - `done`: the part of these that is trained, by share of steps; all of a run that is over
-    - `core_hours`: useful ones
-    - `best`: the lowest validation loss in pre-training
-    """
-    estimated = func.coalesce(Run.estimated_core_hours, 0.0)
-    over = Run.status.in_([status for status in RunStatus if status.is_final])
-    share = case((over, 1.0), (Run.steps > 0, Run.step * 1.0 / func.nullif(Run.steps, 0)), else_=0.0)
-    columns = (
-        Run.status,
-        func.count().label("runs"),
-        func.sum(estimated).label("estimated"),
-        func.sum(estimated * share).label("done"),
-        func.sum(Run.core_hours).label("core_hours"),
-        func.min(_PRETRAINED_LOSS).label("best"),
+def experiment_counts(session: Session) -> dict[str, dict[str, int]]:
+    """Count the runs of each experiment by status, as the store has them; only statuses that occur."""
+    query = (
+        select(Experiment.name, Run.status, func.count())
+        .join(ExperimentRun, ExperimentRun.experiment_id == Experiment.id)
+        .join(Run, Run.id == ExperimentRun.run_id)
+        .where(ExperimentRun.removed_in.is_(None))
+        .group_by(Experiment.name, Run.status)
     )
-    ours = select(*columns).join(Run.wanted_by).join(ExperimentRun.experiment)
-    return session.execute(ours.where(ExperimentRun.removed_in.is_(None), Experiment.name == experiment).group_by(Run.status)).all()
+    found: dict[str, dict[str, int]] = {}
+    for name, status, count in session.execute(query):
+        found.setdefault(name, {})[str(status)] = count
+    return found
 
 
 def experiments(session: Session) -> list[dict[str, Any]]:

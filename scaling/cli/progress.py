@@ -11,12 +11,13 @@ from scaling.rounding import amount, significant
 if TYPE_CHECKING:
     from rich.console import Group
 
-    from orchestrator.scheduling.see_through import Progress
+    from orchestrator.store.progress import Progress
 
 __all__ = ["live_progress"]
 
 _QUIET_SECONDS = 10.0
-_FINAL = ("finished", "stopped", "diverged", "failed", "cancelled")
+_LISTED = 20
+"""Most runs in training that a terminal shows."""
 
 
 @contextmanager
@@ -61,8 +62,7 @@ def _lines() -> Callable[[Progress], None]:
     told: dict[str, float] = {"done": -1.0, "at": -_QUIET_SECONDS}
 
     def show(progress: Progress) -> None:
-        done = sum(progress.counts.get(status, 0) for status in _FINAL)
-        total = sum(progress.counts.values())
+        done, total = progress.over, progress.total
         if done != told["done"] and (done == total or progress.seconds - told["at"] >= _QUIET_SECONDS):
             told["done"], told["at"] = done, progress.seconds
             err.print(f"[{progress.seconds:5.0f} s] {_summary(progress)}", highlight=False, markup=False)
@@ -73,15 +73,16 @@ def _lines() -> Callable[[Progress], None]:
 def _summary(progress: Progress) -> str:
     from scaling.cli.output import duration
 
-    total = sum(progress.counts.values())
     states = ", ".join(f"{count} {status}" for status, count in progress.counts.items())
     parts = [
-        f"{total} runs: {states}",
+        f"{progress.total} runs: {states}",
         f"{amount(progress.core_hours)} core-hours"
         + (f" (estimated {amount(progress.estimated_core_hours)})" if progress.estimated_core_hours else ""),
     ]
     if progress.best_val_loss is not None:
         parts.append(f"best val_loss {significant(progress.best_val_loss)}")
+    if progress.pace:
+        parts.append(progress.pace)
     if progress.eta_seconds:
         parts.append(f"about {duration(progress.eta_seconds)} left")
     return " · ".join(parts)
@@ -95,23 +96,23 @@ def _panel(progress: Progress) -> Group:
 
     from scaling.cli.output import duration
 
-    total = sum(progress.counts.values())
-    done = sum(progress.counts.get(status, 0) for status in _FINAL)
     head = Table.grid(padding=(0, 1))
-    bar = ProgressBar(total=total, completed=done, width=40)
-    head.add_row(Text(progress.experiment, style="bold"), bar, f"{done}/{total}", duration(progress.seconds))
+    bar = ProgressBar(total=progress.total, completed=progress.over, width=40)
+    name = Text(progress.experiment or "all experiments", style="bold")
+    head.add_row(name, bar, f"{progress.over}/{progress.total}", duration(progress.seconds))
     running = Table.grid(padding=(0, 2))
-    for log in progress.running:
-        config = log.grant.config
-        share = f"{log.step:,}/{log.steps:,}" if log.steps else "starting"
-        loss = "" if log.train_loss is None else f"train loss {log.train_loss:.3f}"
+    for run in progress.running[:_LISTED]:
         running.add_row(
             "  ",
-            log.grant.run_id,
-            config["model"]["name"],
-            f"{config['schedule']['epochs']:g} epochs",
-            f"lr {config['learning_rate']:g}",
-            share,
-            loss,
+            run.id,
+            run.model,
+            f"{run.epochs:g} epochs",
+            f"lr {run.learning_rate:g}",
+            f"{run.step:,}/{run.steps:,}" if run.step else "starting",
+            "" if run.train_loss is None else f"train loss {run.train_loss:.3f}",
+            "" if run.examples_per_second is None else f"{amount(run.examples_per_second)} examples/s",
+            "" if run.mfu is None else f"MFU {100 * run.mfu:.3g} %",
         )
+    if (more := len(progress.running) - _LISTED) > 0:
+        running.add_row("  ", f"and {more} more")
     return Group(head, Text(_summary(progress), style="dim"), running)

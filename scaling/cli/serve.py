@@ -44,13 +44,11 @@ def serve_command(
     that no page of another site can read it.
     """
     with _listen(host, port) as listener:
-        import uvicorn
-
         from api import create_app
-        from api.unfinished import CutsUnfinished
+        from api.serving import PATIENCE_SECONDS, Server
 
-        app = create_app(db, allow_hosts=[*(allow_host or ()), *_name_of(host)])
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, http=CutsUnfinished, ws="none"))
+        names = [*(allow_host or ()), *_name_of(host)]
+        server = Server(create_app(db, allow_hosts=names, own_process=True, patience_seconds=PATIENCE_SECONDS))
         typer.echo(f"{_url(listener)}/frontier   (Ctrl-C stops it)", err=True)
         with suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
             server.run(sockets=[listener])

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 from playwright.sync_api import Browser, sync_playwright
 from starlette.testclient import TestClient
 
 from api import create_app
+from api.serving import Server
 from orchestrator.store import Store
 from orchestrator.store.models import Run
 from tests.api.small_grid import fill
@@ -59,7 +59,7 @@ def client_of(tmp_path):
 def site(application) -> Iterator[str]:
     """The application in a real server on a free port of the loopback interface: its address."""
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(application, log_level="warning", access_log=False))
+    server = Server(application)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     deadline = time.monotonic() + 20

@@ -85,11 +85,13 @@ CHOICES = st.one_of(*(st.sampled_from(values) for values in (NUMBERS, TEXTS, COL
 
 @cache
 def routes():
-    """Every route with the names of its query's parameters."""
+    """Every route with the names of its query's parameters, but for the stream of events, which has no end."""
     found = []
     for part in create_app("none.db").routes:
         for route in part.effective_route_contexts() if hasattr(part, "effective_route_contexts") else ():
             asking = (route.dependant, *route.dependant.dependencies)
+            if route.path == "/api/v1/events":
+                continue
             models = [parameter.field_info.annotation for part in asking for parameter in part.query_params]
             found.append((route.path, tuple(name for model in models for name in model.model_fields)))
     return found

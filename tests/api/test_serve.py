@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from urllib.request import urlopen
 
 import pytest
@@ -17,6 +18,17 @@ from scaling.errors import ScalingError, UsageError
 from tests.api.small_grid import run_row
 
 COMMAND = [sys.executable, "-c", "import typer; from scaling.cli.serve import serve_command; typer.run(serve_command)"]
+
+
+def answered(url, seconds=60):
+    """The page, once its first answer is there."""
+    deadline = time.monotonic() + seconds
+    while True:
+        with urlopen(url, timeout=30) as page:
+            if page.status == 200:
+                return page.read().decode()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 def test_a_port_in_use(tmp_path):
@@ -45,8 +57,7 @@ def test_it_serves_a_store_that_comes_later_and_ends_on_ctrl_c(tmp_path):
                 assert "Nothing has been run yet" in page.read().decode()
             with Store.open(str(path)) as store, store.write() as session:
                 session.add(Run(**run_row("nano-F0", 1, 0)))
-            with urlopen(url, timeout=30) as page:
-                assert "1 pending" in page.read().decode()
+            assert "1 pending" in answered(url)
             server.send_signal(signal.SIGINT)
             assert server.wait(timeout=15) == 0
             assert server.stderr.read() == ""

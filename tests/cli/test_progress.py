@@ -4,14 +4,8 @@ import io
 
 from rich.console import Console
 
-from orchestrator.messages import Message
-from orchestrator.resources import Resources, RunOptions
-from orchestrator.scheduling.attempt import AttemptLog
-from orchestrator.scheduling.see_through import Progress
-from orchestrator.store.ledger import Grant
+from orchestrator.store.progress import AtWork, Progress
 from scaling.cli.progress import _lines, _panel
-from trainer.events import Progress as Told
-from trainer.events import Started
 
 
 def progress(finished, *, running=(), eta=None):
@@ -20,7 +14,7 @@ def progress(finished, *, running=(), eta=None):
         "digits",
         12.0,
         counts,
-        list(running),
+        tuple(running),
         core_hours=0.012 * finished,
         estimated_core_hours=0.05,
         best_val_loss=0.25,
@@ -28,16 +22,14 @@ def progress(finished, *, running=(), eta=None):
     )
 
 
-def test_runs_by_state_eta_core_hours_best_loss_and_what_runs():
-    config = {"model": {"name": "nano-F0"}, "schedule": {"epochs": 2.0}, "learning_rate": 0.2}
-    log = AttemptLog(Grant("a" * 16, 1, "token", config, Resources("cpu", 1), RunOptions(), 2740, None, 0))
+def test_runs_by_state_eta_core_hours_best_loss_throughput_and_what_runs():
+    starting = AtWork("b" * 16, "nfnet", "nano-F1", 4.0, 0.4, 0, 0, 75, None, None, None)
+    running = AtWork("a" * 16, "nfnet", "nano-F0", 2.0, 0.2, 0, 30, 75, 1.5, 2310.0, 0.041)
     screen = io.StringIO()
-    console = Console(file=screen, width=120)
-    console.print(_panel(progress(1, running=[log])))
+    console = Console(file=screen, width=200)
+    console.print(_panel(progress(1, running=[starting])))
     assert "starting" in screen.getvalue()
-    for event in (Started(steps=75), Told(step=30, steps=75, train_loss=1.5, train_seconds=1.0)):
-        log.take(Message(event=event, token="token"))
-    console.print(_panel(progress(1, running=[log], eta=90)))
+    console.print(_panel(progress(1, running=[running, starting], eta=90)))
     shown = screen.getvalue()
     for part in (
         "digits",
@@ -46,7 +38,8 @@ def test_runs_by_state_eta_core_hours_best_loss_and_what_runs():
         "2 pending, 1 finished",
         "0.0120 core-hours (estimated 0.0500)",
         "best val_loss 0.2500",
-        "left",
+        "2,310 examples/s, MFU 4.1 %",
+        "about 1.5 min left",
     ):
         assert part in shown, part
     for part in ("a" * 16, "nano-F0", "2 epochs", "lr 0.2", "30/75", "train loss 1.500"):

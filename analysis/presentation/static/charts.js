@@ -1,9 +1,11 @@
-// Draws every chart of the page from the figure beside it, in the colours of the page; a click on a run opens it.
+// Draws every chart of the page from the figure beside it, in the colours of the page; a click on a run opens it. When the figure beside it
+// has changed, the chart is drawn anew with its zoom kept, and the points that are new pulse.
 "use strict";
 
 (() => {
   const CONFIG = { showSendToCloud: false, displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
   const NARROW_PX = 640;
+  const PULSE_MS = 4000;
   const PAPER_PX = 680; // of a page of A4 or Letter between its margins
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
 
@@ -38,8 +40,19 @@
 
   function draw(chart) {
     const { data, layout } = figureOf(chart);
+    keepZoom(chart.querySelector(".plot"), layout);
     chart.dataset.narrow = chart.clientWidth < NARROW_PX;
     return Plotly.react(chart.querySelector(".plot"), data, layout, CONFIG);
+  }
+
+  // plotly.js keeps a zoom only where the range that it was given before is given again, and new points widen it: tell it that this was so.
+  function keepZoom(plot, layout) {
+    const before = plot._fullLayout?._preGUI;
+    if (!before || plot.layout.uirevision !== layout.uirevision) return;
+    for (const key of Object.keys(before)) {
+      const [, axis, end] = /^([xy]axis\d*)\.range\[([01])\]$/.exec(key) ?? [];
+      if (axis && layout[axis]?.range) before[key] = layout[axis].range[end];
+    }
   }
 
   // On white with dark ink, whatever the page looks like: a saved picture goes into a document.
@@ -67,13 +80,51 @@
     }
   }
 
-  const charts = [...document.querySelectorAll(".chart")];
-  charts.forEach((chart) => draw(chart).then(() => { bind(chart); chart.dataset.drawn = "yes"; }));
+  // What a chart was drawn from, and so what is new when it changes.
+  const drawn = new WeakMap();
+
+  const runsOf = (plot) => (plot._fullData ?? []).flatMap((trace) => [...(trace.customdata ?? [])]);
+
+  async function refresh(chart) {
+    const source = chart.querySelector("script").textContent, plot = chart.querySelector(".plot");
+    if (drawn.get(chart) === source) return;
+    const isFirst = !drawn.has(chart), before = new Set(runsOf(plot));
+    drawn.set(chart, source);
+    await draw(chart);
+    if (isFirst) bind(chart);
+    else if (before.size) pulse(plot, before);
+    chart.dataset.drawn = "yes";
+  }
+
+  // A ring around each point whose run was not there before. The style sheet keeps it still for those who want no motion.
+  function pulse(plot, before) {
+    for (const trace of plot._fullData) {
+      const { xaxis, yaxis } = { xaxis: plot._fullLayout[axisName(trace.xaxis)], yaxis: plot._fullLayout[axisName(trace.yaxis)] };
+      [...(trace.customdata ?? [])].forEach((run, number) => {
+        if (!run || before.has(run) || trace.visible !== true) return;
+        const left = xaxis._offset + xaxis.c2p(xaxis.d2c(trace.x[number])), top = yaxis._offset + yaxis.c2p(yaxis.d2c(trace.y[number]));
+        const isInside = left >= xaxis._offset && left <= xaxis._offset + xaxis._length && top >= yaxis._offset && top <= yaxis._offset + yaxis._length;
+        if (!isInside) return;
+        const ring = document.createElement("span");
+        ring.className = "pulse";
+        ring.style.left = `${left}px`;
+        ring.style.top = `${top}px`;
+        plot.append(ring);
+        setTimeout(() => ring.remove(), PULSE_MS);
+      });
+    }
+  }
+
+  const axisName = (short) => `${short[0]}axis${short.slice(1)}`;
+
+  const charts = () => [...document.querySelectorAll(".chart")];
+  charts().forEach(refresh);
+  document.addEventListener("swapped", () => charts().forEach(refresh));
   window.addEventListener("beforeprint", () => {
     for (const part of document.querySelectorAll("details")) part.open = true;
-    charts.forEach(drawForPaper);
+    charts().forEach(drawForPaper);
   });
-  window.addEventListener("afterprint", () => charts.forEach(draw));
-  dark.addEventListener("change", () => charts.forEach(draw));
-  window.addEventListener("resize", () => charts.filter((chart) => String(chart.clientWidth < NARROW_PX) !== chart.dataset.narrow).forEach(draw));
+  window.addEventListener("afterprint", () => charts().forEach(draw));
+  dark.addEventListener("change", () => charts().forEach(draw));
+  window.addEventListener("resize", () => charts().filter((chart) => String(chart.clientWidth < NARROW_PX) !== chart.dataset.narrow).forEach(draw));
 })();

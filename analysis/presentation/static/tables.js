@@ -1,10 +1,11 @@
 // A click on the head of a column sorts the rows by it: numbers by `data-value`, rows without one last, a second click the other way.
 "use strict";
 
-for (const table of document.querySelectorAll("table[data-sortable]")) {
+function bindTable(table) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
-    if (!head.textContent.trim()) return;
+    if (head.hasAttribute("aria-sort")) sort(table.tBodies[0], column, head.getAttribute("aria-sort") === "ascending" ? 1 : -1);
+    if (!head.textContent.trim() || head.querySelector("button")) return;
     const button = document.createElement("button");
     button.type = "button";
     button.append(...head.childNodes);
@@ -17,6 +18,10 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
     });
   });
 }
+
+const bindTables = () => document.querySelectorAll("table[data-sortable]").forEach(bindTable);
+bindTables();
+document.addEventListener("swapped", bindTables); // the rows of a newer page come as the server orders them
 
 function sort(body, column, direction) {
   const key = (row) => {

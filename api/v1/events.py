@@ -1,0 +1,46 @@
+"""`/api/v1/events`: what the store is at, told as it changes, to any number of clients by one watcher."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+__all__ = ["router"]
+
+router = APIRouter()
+
+_RETRY_MILLISECONDS = 2_000
+
+_EXAMPLE = """event: progress
+id: 5a0c7de1f2b3-118
+data: {"schema_version": 1, "version": "5a0c7de1f2b3-118", "results": "5a0c7de1f2b3-9f6a01c2d3e4b5a6", "experiment": "digits",
+data:  "counts": {"pending": 26, "running": 1, "finished": 21}, "core_hours": 0.0104, "estimated_core_hours": 0.0205,
+data:  "eta_seconds": 240.0, "running": [{"id": "3f9a0c52e1b7d604", "step": 40, "steps": 85, "mfu": 0.041}], "sentence": "21 of 48 · about 4 min"}
+"""
+
+
+@router.get(
+    "/events",
+    summary="Progress as it happens, as server-sent events",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"example": _EXAMPLE}}}},
+)
+async def events(
+    request: Request,
+    after: Annotated[str | None, Query(description="A `version`: what the store was at then is not told again.")] = None,
+    last_event_id: Annotated[str | None, Header(description="As `after`; a browser sends it when it connects again.")] = None,
+) -> AsyncIterable[ServerSentEvent]:
+    """Tell the progress now, and again whenever the store has changed.
+
+    Event `progress` has `version` (of the store, also its `id`), `results` (changes when answers of the analysis may), `experiment` (the one
+    that has runs to come; null for the whole store), `counts` (runs by status), `core_hours` spent and `estimated_core_hours`,
+    `eta_seconds`, `running` (runs in training with step, train loss, throughput and MFU) and `sentence`. Event `answered` has the `link` of
+    a page that has a new answer. A store that is not there yet has a null `version`.
+    """
+    if request.scope.get("is_head"):
+        return
+    async for name, told in request.app.state.watcher.events(after or last_event_id):
+        yield ServerSentEvent(event=name, data=told, id=told.get("version") or None, retry=_RETRY_MILLISECONDS)

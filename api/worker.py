@@ -1,0 +1,112 @@
+"""Who computes the answers of the analysis: a process beside the server, so that a fit holds up no other page; threads in tests.
+
+Both are `concurrent.futures.Executor`s. The process has the same routes over the same store, and remembers what its answers share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import connection, get_context, parent_process
+from typing import TYPE_CHECKING
+
+from api.inward import Reply, ask
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+__all__ = ["InProcess", "InThreads", "Worker"]
+
+_THREADS = 4
+_routes: FastAPI | None = None
+
+
+class Worker:
+    """Computes answers, one link at a time: `begin` returns the future of a `Reply`."""
+
+    def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
+        raise NotImplementedError
+
+    def warm(self) -> None:
+        """Load what the first answer needs, before anybody asks."""
+
+    def close(self) -> None:
+        """End it; what is under way is given up."""
+
+
+class InThreads(Worker):
+    """Computes in threads of this process, by the routes `app`."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self._app, self._pool = app, ThreadPoolExecutor(_THREADS, "answers")
+
+    def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
+        return self._pool.submit(_answered, self._app, path, query, accept, state)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class InProcess(Worker):
+    """Computes in a process of its own over the store `db`; another one is started when that has died."""
+
+    def __init__(self, db: str) -> None:
+        self._db, self._lock = db, threading.Lock()
+        self._pool = self._started()
+
+    def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
+        with self._lock:
+            try:
+                return self._pool.submit(_answered_there, path, query, accept, state)
+            except BrokenProcessPool:
+                self._pool = self._started()
+                return self._pool.submit(_answered_there, path, query, accept, state)
+
+    def warm(self) -> None:
+        self._pool.submit(_loaded)
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _started(self) -> Executor:
+        # Not forked: this process has threads, and a fork would copy their locks as they are.
+        return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=(self._db,))
+
+
+def _begin(db: str) -> None:
+    global _routes
+    from api.app import routes_over
+    from api.database import Database
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this one
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _routes = routes_over(Database(db))
+
+
+def _end_with_parent() -> None:
+    """Wait until the server is gone, however it went, and end this process: its queue never says so."""
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(0)
+
+
+def _loaded() -> None:
+    import analysis.figures
+    import analysis.fitting.fit_all
+
+    _ = analysis.figures.frontier_figure, analysis.fitting.fit_all.fit_all
+
+
+def _answered_there(path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Reply:
+    assert _routes is not None
+    return _answered(_routes, path, query, accept, state)
+
+
+def _answered(app: FastAPI, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Reply:
+    with app.state.database.pinned():
+        return asyncio.run(ask(app, path, query, accept, dict(state)))

@@ -1,0 +1,203 @@
+"""How far an experiment is, or all of them: runs by status, what was spent, what is in training, and how long the rest will take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, case, func, select
+from sqlalchemy.orm import Session
+
+from orchestrator.store import finetunings, lease, searches
+from orchestrator.store.experiments import experiment_id, experiment_names, wanted_runs
+from orchestrator.store.models import IS_FINETUNED, Attempt, Metric, Run, now
+from orchestrator.store.queries import is_gone
+from scaling.outcomes import RunStatus
+from scaling.rounding import significant
+from scaling.waiting import duration
+
+__all__ = ["AtWork", "Progress", "progress_of"]
+
+_SHOWN = 100
+"""Most runs in training that are listed."""
+
+_LEAST_SHARE = 0.02
+"""Share of the work that has to be done before the rest is forecast."""
+
+_FINAL = tuple(status for status in RunStatus if status.is_final)
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """Shows a run in training: how far it is, and what it logged last. `steps` is 0 until they are known."""
+
+    id: str
+    family: str
+    model: str
+    epochs: float
+    learning_rate: float
+    seed: int
+    step: int
+    steps: int
+    train_loss: float | None
+    examples_per_second: float | None
+    mfu: float | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Sums up the progress of an experiment, or of all of a store where `experiment` is None.
+
+    seconds: since the work on it began, under the scheduler that is at work; 0 when none is.
+    counts: runs by status, only those that occur. running: at most 100 of those in training.
+    core_hours, estimated_core_hours: useful ones so far, and of the whole grid by the plan's estimate.
+    best_val_loss: the lowest of pre-training.
+    eta_seconds: by the share of the estimated core-hours that was done since the work began; None until it is 2 %.
+    """
+
+    experiment: str | None
+    seconds: float
+    counts: dict[str, int]
+    running: tuple[AtWork, ...]
+    core_hours: float
+    estimated_core_hours: float
+    best_val_loss: float | None
+    eta_seconds: float | None
+    has_scheduler: bool = field(default=False)
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def over(self) -> int:
+        """Count the runs that have a final status."""
+        return sum(self.counts.get(str(status), 0) for status in _FINAL)
+
+    @property
+    def examples_per_second(self) -> float | None:
+        """Return the throughput of all runs in training together; None until one has logged it."""
+        logged = [run.examples_per_second for run in self.running if run.examples_per_second is not None]
+        return sum(logged) if logged else None
+
+    @property
+    def mfu(self) -> float | None:
+        """Return the mean model FLOP utilisation of the runs in training; None until one has logged it."""
+        logged = [run.mfu for run in self.running if run.mfu is not None]
+        return sum(logged) / len(logged) if logged else None
+
+    @property
+    def pace(self) -> str:
+        """Write `2,310 examples/s, MFU 4.1 %`; empty while nothing was logged."""
+        words = [] if self.examples_per_second is None else [f"{float(significant(self.examples_per_second, 3)):,.4g} examples/s"]
+        return ", ".join(words + ([] if self.mfu is None else [f"MFU {100 * self.mfu:.3g} %"]))
+
+    @property
+    def sentence(self) -> str:
+        """Write `21 of 48 · about 4 min`: how many runs are over, and how long the rest will take."""
+        left = [] if not self.eta_seconds else [f"about {duration(self.eta_seconds)}"]
+        return " · ".join([f"{self.over:,} of {self.total:,}", *left])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        more = ("examples_per_second", "mfu", "pace", "sentence", "total", "over")
+        return {**asdict(self), "running": [asdict(run) for run in self.running], **{name: getattr(self, name) for name in more}}
+
+
+def progress_of(session: Session, experiment: str | None = None) -> Progress:
+    """Sum up how far an experiment is, or the whole store. Raises `UnknownName` when there is no experiment of that name."""
+    ids = wanted_runs(None if experiment is None else experiment_id(session, experiment))
+    rows = session.execute(_sums().where(Run.id.in_(ids)).group_by(Run.status)).all()
+    total, done = sum(row.estimated for row in rows), sum(row.done for row in rows)
+    total += sum(_still_to_be_chosen(session, name) for name in (experiment_names(session) if experiment is None else [experiment]))
+    gone = is_gone(session)
+    began = None if gone else _began(session, ids)
+    seconds = 0.0 if began is None else max(0.0, (now() - began).total_seconds())
+    advanced = 0.0 if began is None else _advanced(session, ids, began)
+    return Progress(
+        experiment=experiment,
+        seconds=seconds,
+        counts=_counts(rows, gone),
+        running=() if gone else tuple(AtWork(**row._mapping) for row in session.execute(_at_work().where(Run.id.in_(ids)))),
+        core_hours=sum(row.core_hours for row in rows),
+        estimated_core_hours=total,
+        best_val_loss=min((row.best for row in rows if row.best is not None), default=None),
+        eta_seconds=seconds * (total - done) / advanced if advanced > _LEAST_SHARE * total and total > done else None,
+        has_scheduler=began is not None or _acquired(session) is not None,
+    )
+
+
+def _sums() -> Any:
+    """Return a query for a row a status: how many runs, core-hours estimated, the part of these that is done, spent, the best loss."""
+    estimated = func.coalesce(Run.estimated_core_hours, 0.0)
+    share = case((Run.status.in_(_FINAL), 1.0), (Run.steps > 0, Run.step * 1.0 / func.nullif(Run.steps, 0)), else_=0.0)
+    return select(
+        Run.status,
+        func.count().label("runs"),
+        func.sum(estimated).label("estimated"),
+        func.sum(estimated * share).label("done"),
+        func.sum(Run.core_hours).label("core_hours"),
+        func.min(case((~IS_FINETUNED, Run.val_loss))).label("best"),
+    )
+
+
+def _counts(rows: Sequence[Row[Any]], gone: bool) -> dict[str, int]:
+    """Count runs by status, in the order of the statuses; those that a scheduler left running when it died are pending."""
+    found: dict[str, int] = {}
+    for row in rows:
+        status = RunStatus.PENDING if gone and row.status is RunStatus.RUNNING else row.status
+        found[status] = found.get(status, 0) + row.runs
+    return {str(status): found[status] for status in RunStatus if status in found}
+
+
+def _still_to_be_chosen(session: Session, experiment: str) -> float:
+    """Return the core-hours of runs that an experiment will ask for, by the estimate, once others have told which."""
+    known: list[Mapping[str, Any] | None] = [
+        searches.progress(session, experiment),
+        finetunings.progress(session, experiment, experiment_id(session, experiment)),
+    ]
+    return sum(float(found["core_hours_ahead"]) for found in known if found)
+
+
+def _acquired(session: Session) -> datetime | None:
+    found = lease.standing(session)
+    return None if found is None or lease.is_over(found) else found.acquired_at
+
+
+def _began(session: Session, ids: Any) -> datetime | None:
+    """Return when the first of these runs was begun under the scheduler that is at work; None where there is none yet."""
+    acquired = _acquired(session)
+    if acquired is None:
+        return None
+    return session.scalar(select(func.min(Attempt.started_at)).where(Attempt.started_at >= acquired, Attempt.run_id.in_(ids)))
+
+
+def _advanced(session: Session, ids: Any, began: datetime) -> float:
+    """Sum up the estimated core-hours that were done since then: of runs that ended, and of the steps of those in training."""
+    ended = select(func.sum(Run.estimated_core_hours)).where(Run.ended_at >= began, Run.status.in_(_FINAL), Run.id.in_(ids))
+    share = (Run.step - Attempt.first_step) * 1.0 / func.nullif(Run.steps, 0)
+    under_way = select(func.sum(Run.estimated_core_hours * share)).join(Attempt, Attempt.token == Run.token)
+    under_way = under_way.where(Run.status == RunStatus.RUNNING, Run.id.in_(ids))
+    return float(session.scalar(ended) or 0.0) + float(session.scalar(under_way) or 0.0)
+
+
+def _at_work() -> Any:
+    """Return a query for the runs in training, those that were begun first above."""
+    columns = [getattr(Run, name) for name in AtWork.__dataclass_fields__ if name not in _LOGGED]
+    return (
+        select(*columns, *[_last(name).label(name) for name in _LOGGED])
+        .where(Run.status == RunStatus.RUNNING)
+        .order_by(Run.created_at, Run.id)
+        .limit(_SHOWN)
+    )
+
+
+_LOGGED = ("examples_per_second", "mfu")
+
+
+def _last(name: str) -> Any:
+    """Return the query for the last number of this name that a run has logged; the primary key of the metrics finds it at once."""
+    of_run = select(Metric.value).where(Metric.run_id == Run.id, Metric.name == name).correlate(Run)
+    return of_run.order_by(Metric.step.desc()).limit(1).scalar_subquery()
