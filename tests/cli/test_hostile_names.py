@@ -128,7 +128,7 @@ COMMANDS: dict[str, list[list[str]]] = {
     "dedup": [["[bad].yaml"], ["--a", f"[/x]{ESC}[2J"]],
     "init": [["table", FILE[1]], ["images", f"[/x]{ESC}[2J"], ["-o", "[bad].yaml"], ["-o", f"[/x]{ESC}[2J.yaml"], [f"[/x]{ESC}[2J"]],
     "docs": [[f"[/x]{ESC}[2J"], [f"refused#[/x]{ESC}[2J"]],
-    "doctor": [["--home", f"[/x]{ESC}[2J", "--db", f"[/x]{ESC}[2J.db", "--json"]],
+    "doctor": [["--home", f"[x]{ESC}[2J", "--db", f"[x]{ESC}[2J.db"]],
     "serve": [["--host", f"[/x]{ESC}[2J"]],
 }  # fmt: skip
 REFUSED: dict[str, set[int]] = {
