@@ -28,7 +28,7 @@ def with_sources(runs: pd.DataFrame, sources: Sequence[Mapping[str, Any]]) -> pd
     merged["config"] = list(dict.fromkeys(name for source in held for name in source.get("config", ())))
     merged["converted"] = list(dict.fromkeys(name for source in held for name in source.get("converted", ())))
     merged |= {
-        kind: list(dict.fromkeys(name for source in held for name in source[kind]))
+        kind: list(dict.fromkeys(name for source in held for name in source.get(kind, ())))
         for kind in ("cell", "clusters")
         if any(kind in source for source in held)
     }

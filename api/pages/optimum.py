@@ -15,6 +15,7 @@ from api.pages.page import Page
 from api.pages.trouble import attempt
 from api.studies import optimum_of
 from api.v1.resource import Resource
+from scaling.errors import UnknownName
 
 __all__ = ["router"]
 
@@ -51,7 +52,10 @@ def _answered_in(database: Database, question: OptimumQuestion) -> str | None:
     other = "train_flops"
     if question.x == other:
         return None
-    optimum, _ = attempt(lambda: optimum_of(database, replace(question, x=other)))
+    try:
+        optimum, _ = attempt(lambda: optimum_of(database, replace(question, x=other)))
+    except UnknownName:  # imported runs may not say it
+        return None
     return other if optimum is not None and optimum.recommended is not None else None
 
 

@@ -325,7 +325,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
     - `no_better_than_guessing`: ids of its finished runs that have learnt nothing
     - `estimate_error`: the median over finished runs of |actual / estimated − 1|
     - `skipped`: see `skipped_examples`
-    - `imported_from`: the file that its runs were imported from; None for runs of this store
+    - `imported_from`: the file that its runs were imported from; None for runs of this store. `imported`: how it was read
     - `cost`, `allocated_cost`, `estimated_cost`: these core-hours in money of `currency`; `budget_cost`: the cap on what is allocated
     """
     rows = []
@@ -357,7 +357,8 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "simulated": rehearsed is not None,
                 "revision": latest.number if latest else None,
                 "file": latest.file if latest else None,
-                "imported_from": (latest.resolved.get("imported") or {}).get("file") if latest else None,
+                "imported_from": (imported := latest.resolved.get("imported") if latest else None) and imported["file"],
+                "imported": imported,
                 "runs": status_counts(session, experiment.name),
                 "interrupted": interrupted(session, experiment.name),
                 "core_hours": done,

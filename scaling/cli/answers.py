@@ -99,6 +99,17 @@ class _Skipped(_Shape):
     examples: int
 
 
+class _Imported(_Shape):
+    file: str
+    mapping: dict[str, str] = {}
+    renamed: dict[str, str] = {}
+    words: dict[str, str] = {}
+    config: list[str] = []
+    converted: list[str] = []
+    cell: list[str] = []
+    clusters: list[str] = []
+
+
 class _Experiment(_Shape):
     name: str
     simulated: bool
@@ -119,6 +130,7 @@ class _Experiment(_Shape):
     finetuning: _Finetuning | None = None
     no_better_than_guessing: list[str] | None = None
     skipped: _Skipped | None = None
+    imported: _Imported | None = None
 
 
 class _Scheduler(_Shape):

@@ -131,10 +131,16 @@ class RunsFrom:
             from orchestrator.store import open_readonly
 
             return open_readonly(self.db).runs(experiment=self.experiment)
+        from analysis.reading.imported import with_sources
         from analysis.unfinished import table_of
         from scaling.cli.server import Server
 
-        return table_of(Server(self.server).runs(experiment=self.experiment))
+        server = Server(self.server)
+        rows = server.runs(experiment=self.experiment)
+        if not any(row.get("imported_from") for row in rows):
+            return table_of(rows)
+        known = [row for row in server.experiments()["experiments"] if self.experiment in (None, row["name"])]
+        return with_sources(table_of(rows), [row["imported"] for row in reversed(known) if row.get("imported")])
 
     def words(self, source: dict[str, Any]) -> list[str]:
         """Return the options that choose these runs again.
