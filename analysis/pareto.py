@@ -97,16 +97,19 @@ class Frontier:
 
         band: of `analysis.frontier_band`: each point then has `best_loss` and `frontier_share`. The former is value, low, high of the
         lowest metric at that compute or less.
-        answer: what the law of these runs says, None where there is no law.
+        answer: what the law of these runs says, None where there is no law; then there is no `headline`, which is both in words.
         regret: what the best cell costs at most against the best of its compute, of `analysis.regret`.
         references: results of others beside it, `analysis.reference_points`; without, there are no `reference_points`.
         """
+        from analysis.headline import headline
+
         points = records(self.points.drop(columns="cell"))
         if band is not None:
             columns = (band[name] for name in ("best", "best_low", "best_high", "frontier_share"))
             for point, best, low, high, share in zip(points, *columns, strict=True):
                 point |= {"best_loss": with_interval(best, low, high), "frontier_share": finite(share)}
         return {
+            "headline": None if answer is None else headline(answer, regret),
             "answer": None if answer is None else answer.to_dict(),
             "regret": None if regret is None else regret.to_dict(),
             "metric": self.metric,

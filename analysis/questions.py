@@ -24,9 +24,11 @@ __all__ = [
     "DrawnQuestion",
     "FitsQuestion",
     "FrontierQuestion",
+    "HalvingQuestion",
     "LawsQuestion",
     "LearningRateQuestion",
     "OptimumQuestion",
+    "OutlookQuestion",
     "Parameter",
     "PlanQuestion",
     "PredictQuestion",
@@ -377,6 +379,41 @@ class ViewQuestion(TrustQuestion):
     reference: Reference = None
     x_scale: Annotated[Literal["log", "linear"], Asked("", "x axis", offered=("log", "linear"), is_option=False)] = "log"
     y_scale: Annotated[Literal["log", "linear"], Asked("", "y axis", offered=("log", "linear"), is_option=False)] = "log"
+    at: Annotated[
+        float | None,
+        Asked(
+            "The target: compute, in the unit of `x`, of which the page says what to expect.",
+            "Target ({x})",
+            above=0,
+            is_option=False,
+        ),
+    ] = None
+    focus: Annotated[str | None, Asked("The model that the chart shows before all others.", "Focus", is_option=False)] = None
+
+
+@dataclass(frozen=True)
+class OutlookQuestion(TrustQuestion):
+    """Asks what to expect at a compute: of a law, with the best model there."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("predict",)
+
+    at: Annotated[
+        float | None,
+        Asked("Compute, in the unit of `x`; when left out, where the forecast of the law is.", "Target ({x})", above=0),
+    ] = None
+
+
+@dataclass(frozen=True)
+class HalvingQuestion(ClusteredQuestion):
+    """Asks where the interval of a forecast comes from, and what halves it for least."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("plan", "--halve")
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "target", "metric", "x")
+
+    target: Annotated[
+        float | None,
+        Asked("Compute at which the metric should be known; ten times the largest run when left out.", "Target ({x})", above=0),
+    ] = None
 
 
 @dataclass(frozen=True)

@@ -103,11 +103,18 @@ class Ending:
         return table_of(self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return `{"schema_version", "runs": […], "answer", "regret"}`, as `scaling submit --json` prints it; `finetuned_answer` too where runs were fine-tuned."""
+        """Return `{"schema_version", "runs": […], "headline", "answer", "regret"}`, as `scaling submit --json` prints it; `finetuned_answer` too where runs were fine-tuned."""
         tuned = {} if self.finetuned is None else {"finetuned_answer": self.finetuned.to_dict()}
         regret = None if self.regret is None else self.regret.to_dict()
         answer = None if self.answer is None else self.answer.to_dict()
-        return {**runs_payload(self.rows), "answer": answer, "regret": regret, **tuned}
+        return {**runs_payload(self.rows), "headline": self.headline, "answer": answer, "regret": regret, **tuned}
+
+    @property
+    def headline(self) -> str | None:
+        """Return the answer in words, with what its choices cost at most: what the pages begin with. None where there is no law."""
+        from analysis.headline import headline
+
+        return None if self.answer is None else headline(self.answer, self.regret)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

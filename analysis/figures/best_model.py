@@ -15,12 +15,17 @@ from scaling.rounding import significant
 __all__ = ["best_model_figure"]
 
 
-def best_model_figure(frontier: Frontier, *, x_scale: Scale = "log", height: int = 520) -> go.Figure:
-    """Draw the rows of `frontier.best()`: model above, epochs below; a step holds from its compute up to the next one's."""
+def best_model_figure(
+    frontier: Frontier, *, among: pd.DataFrame | None = None, x_scale: Scale = "log", height: int = 520
+) -> go.Figure:
+    """Draw the rows of `frontier.best()`: model above, epochs below; a step holds from its compute up to the next one's.
+
+    among: all runs of the study, see `analysis.figures.style.looks`.
+    """
     steps = frontier.best()
-    steps = steps.assign(model=labels(steps, frontier.points))
+    steps = steps.assign(model=labels(steps, frontier.points if among is None else among))
     start, end = f"{frontier.x}_from", f"{frontier.x}_to"
-    styles = looks(frontier.points)
+    styles = looks(frontier.points, among)
     models = [model for model in styles if model in set(steps["model"])]
     has_epochs = "epochs" in steps
     # The last step has no end: a tenth of the range shows that it goes on.

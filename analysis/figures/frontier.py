@@ -10,8 +10,9 @@ import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label
 from analysis.figures.hover import cell_text, run_text
+from analysis.figures.line_ends import LineEnd, add_line_ends
 from analysis.figures.references import add_references
-from analysis.figures.style import LAW_COLOURS, NEUTRAL, Look, labels, layout, looks, translucent
+from analysis.figures.style import LAW_COLOURS, LEGEND_WHERE_NARROW, NEUTRAL, Look, labels, layout, looks, translucent
 from analysis.fitting.result import Fit
 from analysis.pareto import Frontier
 from analysis.reference_points.beside import References
@@ -27,6 +28,7 @@ def frontier_figure(
     fits: Sequence[Fit] = (),
     *,
     references: References | None = None,
+    among: pd.DataFrame | None = None,
     x_scale: Scale = "log",
     y_scale: Scale = "log",
     extrapolate: float = 3.0,
@@ -40,6 +42,7 @@ def frontier_figure(
         fits: laws to draw, each with the band of its mean curve: solid over the runs it was fitted to, dashed beyond. Beyond them a law
             that was chosen is drawn as its forecast says.
         references: results of others to draw beside it; the axes show them.
+        among: all runs of the study, see `analysis.figures.style.looks`.
         x_scale, y_scale: `log` or `linear`.
         extrapolate: how far beyond its runs a law is drawn, as a factor of x; 1 draws none.
         bands: whether each law has its band; without, several can be told apart.
@@ -48,8 +51,9 @@ def frontier_figure(
     figure = go.Figure()
     for number, fit in enumerate(fits):
         _add_law(figure, fit, LAW_COLOURS[number % len(LAW_COLOURS)], extrapolate, bands)
-    for model, look in looks(frontier.points).items():
-        _add_model(figure, frontier, model, look)
+    named = labels(frontier.points, among)
+    for model, look in looks(frontier.points, among).items():
+        _add_model(figure, frontier, model, named == model, look)
     optimal = frontier.on_frontier
     figure.add_scatter(
         x=optimal[frontier.x],
@@ -73,19 +77,60 @@ def frontier_figure(
             height=height,
             xaxis=axis(x_values, x_scale, axis_label(frontier.x, frontier.currency), pad=0.04),
             yaxis=axis(y_values, y_scale, axis_label(frontier.metric)),
+            showlegend=False,
+            meta=LEGEND_WHERE_NARROW,
         )
     )
+    _name_lines(figure, frontier, named, fits, extrapolate, (x_scale == "log", y_scale == "log"), x_values, y_values)
     if references is not None:  # whose names are long: the legend stands below the plot
         rows = len([trace for trace in figure.data if trace.showlegend is not False])
         figure.update_layout(
+            showlegend=True,
             height=height + _LEGEND_ROW * rows // 2,
             legend={"orientation": "h", "x": 0, "y": -0.16, "xanchor": "left", "yanchor": "top"},
         )
     return figure
 
 
-def _add_model(figure: go.Figure, frontier: Frontier, model: str, look: Look) -> None:
-    cells = frontier.points[labels(frontier.points) == model]
+def _name_lines(
+    figure: go.Figure,
+    frontier: Frontier,
+    named: pd.Series,
+    fits: Sequence[Fit],
+    extrapolate: float,
+    logs: tuple[bool, bool],
+    x_values: Sequence[float],
+    y_values: Sequence[float],
+) -> None:
+    """Write the name of each model at the end of its line, and of each law at the end of its curve."""
+    points, x, metric = frontier.points, frontier.x, frontier.metric
+    ends = []
+    for fit in fits:
+        at = fit.x_range[1] * extrapolate
+        ends.append(LineEnd(_law_name(fit), ((at, float((fit.forecast or fit).predict([at])["mean"].iloc[0])),)))
+    for label, own in points.assign(label=named).sort_values(x, ascending=False).groupby("label", sort=False):
+        line = own[[x, metric]].to_numpy(float)
+        ends.append(LineEnd(str(label), (tuple(line[0]), tuple(line[-1]))))
+    ranges = [
+        figure.layout[name].range or (min(values), max(values)) for name, values in (("xaxis", x_values), ("yaxis", y_values))
+    ]
+    (x_low, x_high), (y_low, y_high) = ((float(low), float(high)) for low, high in ranges)
+    add_line_ends(
+        figure,
+        [end for end in ends if end.name],
+        points[[x, metric]].to_numpy(float),
+        x_range=(x_low, x_high),
+        y_range=(y_low, y_high),
+        logs=logs,
+    )
+
+
+def _law_name(fit: Fit) -> str:
+    return fit.name_words if fit.members is None else "forecast"
+
+
+def _add_model(figure: go.Figure, frontier: Frontier, model: str, own: pd.Series, look: Look) -> None:
+    cells = frontier.points[own]
     runs = frontier.runs[frontier.runs["cell"].isin(cells["cell"])]
     name = model or "runs"
     if len(runs) > len(cells):  # else each run *is* its cell

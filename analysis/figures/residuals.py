@@ -25,8 +25,8 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
     low, high = 100 * np.expm1([-2 * fit.residual_std, 2 * fit.residual_std])
     figure.add_hrect(y0=low, y1=high, fillcolor=FAINT, opacity=0.5, line_width=0, layer="below")
     figure.add_hline(y=0, line={"color": NEUTRAL, "width": 1.4})
-    for model, look in looks(fit.runs).items():
-        rows = residuals[labels(residuals, fit.runs) == model]
+    for model, look in looks(fit.runs, fit.table).items():
+        rows = residuals[labels(residuals, fit.runs if fit.table is None else fit.table) == model]
         figure.add_scatter(
             x=rows[x],
             y=rows["percent"],

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-__all__ = ["FAINT", "LAW_COLOURS", "NEUTRAL", "Look", "labels", "layout", "looks", "translucent"]
+from analysis.figures.colours import size_colour
+
+__all__ = ["FAINT", "LAW_COLOURS", "LEGEND_WHERE_NARROW", "NEUTRAL", "Look", "labels", "layout", "looks", "translucent"]
 
 NEUTRAL = "#7b7b7b"
 """Text and law lines: contrast about 4.2 : 1 on white and 4.5 : 1 on near-black."""
@@ -18,7 +21,13 @@ FAINT = "rgba(128, 128, 128, 0.22)"
 # Okabe and Ito 2008, Color Universal Design: without black, lost on a dark page, and yellow, lost on a light one; the blue a little
 # lighter than theirs for the dark page.
 _PALETTE = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-_MARKERS = ("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon")  # 7 and 6: 42 pairs before one repeats
+_MARKERS = (
+    *("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon"),
+    *("triangle-down", "x", "pentagon", "hourglass", "star-diamond", "bowtie"),
+)
+
+LEGEND_WHERE_NARROW = {"legend": "narrow"}
+"""As `meta` of a layout: names stand at the ends of lines, and on a narrow screen in a legend below instead."""
 
 LAW_COLOURS = (NEUTRAL, "#D55E00", "#8C6BB1", "#2A9D8F", "#C2942B", "#C0568E", "#4C86C6")
 
@@ -42,23 +51,33 @@ def labels(table: pd.DataFrame, among: pd.DataFrame | None = None) -> pd.Series:
     return table["family"].astype(str) + " " + models
 
 
-def looks(table: pd.DataFrame) -> dict[str, Look]:
+def looks(table: pd.DataFrame, among: pd.DataFrame | None = None) -> dict[str, Look]:
     """Choose a look for each of the `labels` of the table, small models first (by `params` where known, else in order of appearance).
 
-    Of one family every model has its own colour and marker; of several, a family is a colour and a model a marker.
+    A colour says the size, see `analysis.figures.colours`; of several families each has a hue. Where the size is not known, it is one of a
+    list. A marker is the place among the models.
+
+    among: all runs of the study, those to come as well: then a marker, too, stays when runs arrive.
     """
-    models = table.assign(label=labels(table)).drop_duplicates("label")
-    if "params" in models and models["params"].notna().all():
-        models = models.sort_values("params", kind="stable")
+    whole = table if among is None or "model" not in among else among
+    models = whole.assign(label=labels(whole)).drop_duplicates("label").reset_index(drop=True)
+    models["size"] = pd.to_numeric(models["params"], errors="coerce") if "params" in models else np.nan
+    if models["size"].notna().all():
+        models = models.sort_values("size", kind="stable")
     several = "family" in models and models["family"].nunique() > 1
-    families = sorted(models["family"].unique()) if several else []
+    families = sorted(models["family"].astype(str).unique()) if several else []
     names = list(dict.fromkeys(models["model"]))
-    found = {}
-    for number, (label, model) in enumerate(zip(models["label"], models["model"], strict=True)):
-        colour, marker = (families.index(models["family"].iloc[number]), names.index(model)) if several else (number, number)
-        found[str(label)] = Look(_PALETTE[colour % len(_PALETTE)], _MARKERS[marker % len(_MARKERS)])
+    found, shown = {}, set(labels(table, whole))
+    for number, row in enumerate(models.to_dict("records")):
+        family = families.index(str(row["family"])) if several else None
+        listed = _PALETTE[(number if family is None else family) % len(_PALETTE)]
+        colour = size_colour(float(row["size"]), family) if row["size"] > 0 else listed
+        if row["label"] in shown:
+            marker = names.index(row["model"]) if several else number
+            found[str(row["label"])] = Look(colour, _MARKERS[marker % len(_MARKERS)])
     if several:  # in the legend a family stands together
-        found = dict(sorted(found.items(), key=lambda entry: _PALETTE.index(entry[1].colour)))
+        of_label = dict(zip(models["label"].astype(str), models["family"].astype(str), strict=True))
+        found = dict(sorted(found.items(), key=lambda entry: families.index(of_label[entry[0]])))
     return found
 
 

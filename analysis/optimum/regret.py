@@ -13,7 +13,7 @@ weights by the back-test), what the law's form may be off by (`analysis.fitting.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -84,6 +84,7 @@ class Regret:
     family: whose choice it is, where the table has several; else empty.
     choices: none where it cannot be known at all; then `reason` says why. members: law → weight of the surfaces, the heaviest first.
     level: of the one-sided bounds. currency: the label of `cost`, where that is x.
+    losses: gives the choice at any other compute, see `best_model_at`; None where nothing is known.
     """
 
     metric: str
@@ -95,6 +96,29 @@ class Regret:
     members: dict[str, float]
     reason: str = ""
     currency: str | None = None
+    losses: _Losses | None = field(default=None, repr=False)
+
+    def best_model_at(self, compute: float) -> PricedChoice | None:
+        """Choose the best of the models that were run at a compute in the unit of x, and bound what it costs against the best size.
+
+        It fits nothing. None where nothing is known of any choice.
+        """
+        if self.losses is None:
+            return None
+        return self.losses.priced(self.losses.best_model(compute), compute / self.choices[0].at, self.level)
+
+    def model_name(self, model: str) -> str:
+        """Name a model, after its family where the table has several."""
+        return f"{self.family} {model}".strip() if model else ""
+
+    def named(self, choice: PricedChoice) -> str:
+        """Write a choice: `nano-F3 at 16 epochs`."""
+        name = self.model_name(choice.model)
+        return f"{name or f'size {significant(choice.size, 3)}'} at {_short(choice.data)} {self._data}"
+
+    def costs(self, choice: PricedChoice) -> str:
+        """Write what a choice costs: `at most 0.40 % of val_loss against the best size and epochs (95 %)`."""
+        return f"at most {percent(choice.most)} of {self.metric} against the best size and {self._data} ({100 * self.level:g} %)"
 
     def sentence(self) -> str:
         """Write the answer in words: `Choosing nano-F3 at 16 epochs costs at most 0.40 % …`."""
@@ -104,14 +128,14 @@ class Regret:
         at, level = self._at(so_far.at), f"{100 * self.level:g} %"
         best = f"against the best size and {self._data}"
         words = (
-            f"What choosing {self._named(so_far)} costs {best} at its {at} is not known: {so_far.reason}."
+            f"What choosing {self.named(so_far)} costs {best} at its {at} is not known: {so_far.reason}."
             if so_far.reason
-            else f"Choosing {self._named(so_far)} costs at most {percent(so_far.most)} of {self.metric} {best} at its {at} ({level})."
+            else f"Choosing {self.named(so_far)} costs at most {percent(so_far.most)} of {self.metric} {best} at its {at} ({level})."
         )
         known = [choice for choice in others if not choice.reason]
         if not known:
             return words
-        costs = "; ".join(f"{self._named(choice)} at most {percent(choice.most)}" for choice in known)
+        costs = "; ".join(f"{self.named(choice)} at most {percent(choice.most)}" for choice in known)
         return f"{words} At {known[0].times:g} times that compute, {self._at(known[0].at)}, so cost {costs}."
 
     @property
@@ -125,10 +149,6 @@ class Regret:
 
     def _at(self, compute: float) -> str:
         return f"{significant(compute, 3)} {unit_of(self.x, self.currency)}"
-
-    def _named(self, choice: PricedChoice) -> str:
-        name = f"{self.family} {choice.model}".strip() if choice.model else ""
-        return f"{name or f'size {significant(choice.size, 3)}'} at {_short(choice.data)} {self._data}"
 
     def to_dict(self) -> dict[str, object]:
         """Return the answer as JSON holds it, without `schema_version`."""
@@ -194,7 +214,9 @@ def regret(
     ahead = _AHEAD * so_far.at
     choices = [so_far, *(losses.priced(choice, _AHEAD, level) for choice in (losses.best_size(ahead), losses.best_model(ahead)))]
     members = surface.members or {surface.law: 1.0}
-    return Regret(metric, x, family, cells.data_name, level, tuple(choices), dict(members), currency=currency_of(found.runs))
+    return Regret(
+        metric, x, family, cells.data_name, level, tuple(choices), dict(members), currency=currency_of(found.runs), losses=losses
+    )
 
 
 def _too_few(cells: GridCells) -> str:
@@ -259,6 +281,11 @@ class _Losses:
         place = int(self.surface.estimate.log_mean(self.inputs(cells.sizes, data)).argmin())
         name = str(cells.model[np.flatnonzero(cells.group == place)[0]])
         return _Choice("best-model", x, log_x, float(cells.sizes[place]), float(data[place]), name, place)
+
+    def best_model_in_short(self, x: float) -> tuple[str, float]:
+        """Return the best model at a compute and how much it is trained on, without what that costs."""
+        choice = self.best_model(x)
+        return choice.model, float(np.exp(choice.log_data))
 
     def priced(self, choice: _Choice, times: float, level: float) -> PricedChoice:
         cells, estimate = self.cells, self.surface.estimate

@@ -27,8 +27,10 @@ from analysis.figures import (
 )
 from analysis.figures.script import plotly_js
 from analysis.fitting.result import Fit
+from analysis.headline import headline
 from analysis.laws import law_named
 from analysis.learning_rate import LearningRateTrend
+from analysis.optimum.regret import Regret
 from analysis.optimum.result import Optimum
 from analysis.pareto import Frontier
 from analysis.planning.neighbours import a_tenth_and_ten_times
@@ -79,6 +81,9 @@ def _context(study: Study) -> dict[str, object]:
     return {
         "law": law,
         "answer": law.answer if law is not None and law.chosen else None,
+        "headline": headline(law.answer, study.regret if isinstance(study.regret, Regret) else None)
+        if law is not None and law.chosen
+        else "",
         "compared": compared,
         "meanings": law_named(law.law).meanings if law is not None and not law.members else {},
         "test": study.automatic.backtest if isinstance(study.automatic, Fit) else None,

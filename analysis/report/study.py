@@ -23,6 +23,7 @@ from analysis.interval import check_level
 from analysis.laws import law_named, law_names
 from analysis.learning_rate import LearningRateTrend, learning_rate_trend
 from analysis.optimum.allocate import compute_optimal
+from analysis.optimum.regret import Regret, regret
 from analysis.optimum.result import Optimum
 from analysis.optimum.slices import Slices, slices_of
 from analysis.pareto import Frontier, frontier
@@ -61,7 +62,7 @@ class Study:
     law: the one that the report is about; laws: it and the others, fitted to the same cells; automatic: the forecast.
     predictions: at `BEYOND`, of the forecast unless a law was asked for, columns `x`, `beyond`, `mean`, `low`, `high`, `run_low`,
     `run_high`.
-    optima, slices: by family. comparisons: of the families, where there are several.
+    regret: what the best cell costs at most. optima, slices: by family. comparisons: of the families, where there are several.
     plan: for a tenth of the core-hours spent, aimed at ten times the largest run. source: of `source_of`. created: in UTC.
     """
 
@@ -76,6 +77,7 @@ class Study:
     laws: tuple[Fit, ...]
     automatic: Fit | Refusal
     predictions: pd.DataFrame
+    regret: Regret | Refusal
     optima: Mapping[str, Optimum | Refusal]
     slices: Mapping[str, Slices]
     comparisons: tuple[Comparison | Refusal, ...]
@@ -152,6 +154,7 @@ def study_of(
         laws=tuple(entry for entry in fits if isinstance(entry, Fit)),
         automatic=automatic,
         predictions=_predictions(main.forecast or main) if isinstance(main, Fit) else pd.DataFrame(),
+        regret=_attempt(lambda: regret(runs, metric=metric, x=x, level=level, seed=seed)),
         optima=optima,
         slices={name: _slices(runs, name, entry) for name, entry in optima.items() if isinstance(entry, Optimum)},
         comparisons=tuple(

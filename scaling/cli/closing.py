@@ -57,10 +57,10 @@ def _tell_answer(ended: Ending) -> None:
     out = console()
     out.print(spent_words(ended.rows), highlight=False, soft_wrap=True)
     if ended.answer is not None:
-        print_answer_in_short(out, ended.answer)
+        print_answer_in_short(out, ended.answer, ended.regret)
     elif ended.no_law is not None:
         print_no_law(out, ended.no_law)
-    if ended.regret is not None and not ended.regret.is_unknown:
+    if ended.answer is None and ended.regret is not None and not ended.regret.is_unknown:
         out.print(ended.regret.sentence(), highlight=False, markup=False, soft_wrap=True)
     if ended.finetuned is not None:
         out.print(ended.finetuned.sentence, style="bold", highlight=False, markup=False, soft_wrap=True)

@@ -76,6 +76,7 @@ def frontier_command(
     no fit.
     """
     from analysis import answer, compute_optimal, frontier, frontier_band, regret
+    from analysis.headline import headline as headline_of
     from analysis.reading.accelerator_hours import measured_in
     from analysis.reference_points.beside import accelerators_of, references_of
 
@@ -109,8 +110,9 @@ def frontier_command(
         from scaling.cli.reference_table import print_references
         from scaling.cli.tables import headline
 
-        headline(out, no_law if said is None else said.sentence)
-        out.print(cost.sentence(), soft_wrap=True, markup=False, highlight=False)
+        headline(out, no_law if said is None else headline_of(said, cost))
+        if said is None or cost.is_unknown:
+            out.print(cost.sentence(), soft_wrap=True, markup=False, highlight=False)
         out.print()
         print_frontier(out, found)
         print_points(out, found, band)

@@ -16,7 +16,7 @@ from scaling.rounding import amount, money, significant
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from analysis import Answer, Frontier
+    from analysis import Answer, Frontier, Regret
     from scaling.errors import ScalingError
 
 __all__ = ["print_answer_in_short", "print_next", "print_no_law", "spent_words"]
@@ -51,11 +51,13 @@ def spent_words(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def print_answer_in_short(out: Console, said: Answer) -> None:
-    """Print the sentence, both lights, and the compute-optimal cells, an even spread of them where they are many."""
+def print_answer_in_short(out: Console, said: Answer, cost: Regret | None) -> None:
+    """Print the headline, both lights, and the compute-optimal cells, an even spread of them where they are many."""
     from rich.text import Text
 
-    out.print(Text(said.sentence, "bold"), soft_wrap=True)
+    from analysis.headline import headline
+
+    out.print(Text(headline(said, cost), "bold"), soft_wrap=True)
     for light, line in zip((said.law.lights.identified, said.law.lights.forecasts_well), said.light_lines(), strict=True):
         out.print(Text(f"  {line}", {True: "green", False: "yellow", None: ""}[light.ok]), soft_wrap=True)
     if said.frontier is not None:

@@ -15,6 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 import analysis
+from analysis.headline import headline
 from analysis.report.document import report_html
 from analysis.report.study import Refusal, study_of
 from scaling.cli.app import app
@@ -52,7 +53,7 @@ def page(nfnet_study):
 def test_the_answer_comes_first(nfnet_study, page):
     summary = page.partition('aria-label="In short"')[2].partition("</section>")[0]
     answer = re.search(r'<div id="answer">(.*?)</div>', summary)[1]
-    assert re.sub("<.*?>", "", unescape(answer)) == nfnet_study.law.answer.sentence.replace("^", "")
+    assert re.sub("<.*?>", "", unescape(answer)) == headline(nfnet_study.law.answer, nfnet_study.regret).replace("^", "")
     assert summary.count("Best so far") == 1
 
 

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 import analysis
+from analysis.headline import headline
 from analysis.unfinished import unfinished
 from api import create_app
 from orchestrator.main_job import ending
@@ -69,15 +70,15 @@ def test_about_twelve_lines(filled, capsys):
         r"43 runs: 1 pending, 1 running, 39 finished, 1 diverged, 1 failed · \S+ core-hours of training, \S+ with .*", lines[0]
     )
     with Store.open_readonly(str(filled)) as store:
-        said = analysis.answer(store.runs("digits"))
-    assert lines[1] == said.sentence
+        said, cost = analysis.answer(store.runs("digits")), analysis.regret(store.runs("digits"))
+    assert lines[1] == headline(said, cost)
     assert [line.strip() for line in lines[2:4]] == said.light_lines()
     assert "×/÷" in lines[3]
     best = said.frontier.best()
     assert f"({min(4, len(best))} of {len(best)})" in lines[4]
     dearest = f"{best.iloc[-1]['model']} at {best.iloc[-1]['epochs']:g} epochs"
-    assert lines[-2].split()[1:3] == dearest.split()[::2]
-    assert re.search(rf"Choosing {dearest} costs at most \S+ % of val_loss", lines[-1])
+    assert lines[-1].split()[1:3] == dearest.split()[::2]
+    assert re.search(rf"Best so far: {dearest}, .*; choosing it costs at most \S+ % of val_loss against", lines[1])
     assert "ValueError: labels outside 0 … 9" in err.partition("next\n")[0]
 
 
