@@ -113,6 +113,9 @@ def read_import(
     source = source_of(table)
     table, notes = _last_of_each(table, list(source["notes"]), found.metric if found else "val_loss")
     kept, left_out = _over(table)
+    if _has_names(kept) and (again := kept["id"].duplicated()).any():
+        notes.append(f"{int(again.sum())} rows have the id of another: the first row of each id is imported")
+        kept = kept[~again]
     if kept.empty:
         raise DataError(
             f"{path}: no run in it is over: {', '.join(f'{count} {what}' for what, count in left_out.items())}",
@@ -230,7 +233,7 @@ _OF_THE_STORE = ("experiments", "attempts", "packed", "created_at", "imported_fr
 
 def _has_names(table: pd.DataFrame) -> bool:
     """Say whether the file names its runs; `read_runs` numbers the rows of others."""
-    return list(table["id"].head(3)) != [f"row {number}" for number in range(1, min(3, len(table)) + 1)]
+    return not all(name.removeprefix("row ").isdigit() and name.startswith("row ") for name in table["id"].head(3))
 
 
 def _last_of_each(table: pd.DataFrame, notes: list[str], metric: str) -> tuple[pd.DataFrame, list[str]]:
@@ -263,7 +266,7 @@ def _runs(table: pd.DataFrame, head: pd.DataFrame, experiment: str, *, file: str
 
     rows = [{str(name): value for name, value in row.items() if not _is_missing(value)} for row in table.to_dict("records")]
     names = [str(row.get("id", "")) for row in rows]
-    keys = names if _has_names(table) and len(set(names)) == len(names) else _contents(table, head)
+    keys = names if _has_names(table) else _contents(table, head)
     ids: dict[str, str] = {}
     if any(row.get("stage") == FINETUNING for row in rows):
         ids = {

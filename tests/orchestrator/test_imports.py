@@ -114,6 +114,15 @@ def test_rows_without_names_are_told_by_what_they_say(tmp_path, db):
     assert (len(compared(otherwise, db).new), len(compared(otherwise, db).changed)) == (0, 8)
 
 
+def test_of_rows_with_one_id_the_first_is_the_run(tmp_path):
+    incoming = read_import(
+        table(tmp_path, [{**row, "name": "a"} for row in ROWS[:3]] + ROWS[3:]), {"id": "name", "train_flops": "flops"}
+    )
+    assert [run.name for run in incoming.runs] == ["a", "run 21", "run 22", "run 23"]
+    assert incoming.runs[0].columns["val_loss"] == ROWS[0]["val_loss"]
+    assert incoming.notes[-1] == "2 rows have the id of another: the first row of each id is imported"
+
+
 def test_what_changed_is_said_and_taken_over_only_when_asked(tmp_path, db):
     file, mapping = table(tmp_path, ROWS), {"id": "name", "train_flops": "flops"}
     write_import(read_import(file, mapping), db)
@@ -146,6 +155,13 @@ def test_runs_that_are_not_over_wait_for_the_next_import(tmp_path, db):
     assert [run.columns["status"] for run in incoming.runs] == ["failed", "finished", "stopped"]
     with pytest.raises(DataError, match="no run in it is over: 6 running"):
         read_import(table(tmp_path, [{**row, "state": "running"} for row in ROWS]), {"id": "name", "train_flops": "flops"})
+
+
+def test_a_row_without_a_name_is_the_same_run_once_those_before_it_are_over(tmp_path, db):
+    rows = [{"gpu_hours": 2.0**i, "loss": 3 - 0.2 * i, "state": "running" if i < 3 else "finished"} for i in range(8)]
+    write_import(read_import(table(tmp_path, rows)), db)
+    found = write_import(read_import(table(tmp_path, [{**row, "state": "finished"} for row in rows])), db)
+    assert (len(found.new), found.same, found.gone) == (3, 5, [])
 
 
 def test_of_checkpoints_the_last_is_imported(tmp_path):
