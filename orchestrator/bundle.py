@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.columns import SCHEMA_VERSION
-from scaling.errors import UsageError
+from scaling.errors import ScalingError, UsageError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from analysis import Regret
 
 __all__ = ["Bundle", "StudyFile", "study_files", "write_bundle"]
 
@@ -65,7 +67,7 @@ def study_files(db: str, experiment: str | None = None) -> list[StudyFile]:
 def write_bundle(
     runs: pd.DataFrame, path: Path, *, metric: str = "val_loss", x: str = "core_hours", files: Sequence[StudyFile] = ()
 ) -> Bundle:
-    """Write a bundle of a table of runs. `fit --data` and `import` of it say the same, to the character.
+    """Write a bundle of a table of runs. `frontier --data` and `import` of it say the same, to the character.
 
     Where the runs allow no law, the bundle says why. A file that is there is replaced once the new one is whole.
 
@@ -74,6 +76,7 @@ def write_bundle(
         What `analysis.answer` raises for a metric or compute that the runs do not have.
     """
     from analysis import answer, source_of
+    from analysis.headline import headline
     from analysis.payloads import payload
     from analysis.reading.bundle import ABOUT, FORMAT, RUNS, VERSION
     from scaling.errors import DataError, TooFewPoints
@@ -85,6 +88,7 @@ def write_bundle(
         said = answer(runs, metric=metric, x=x.split(",") if "," in x else x)
     except (TooFewPoints, DataError) as error:
         no_law = f"{error}; {error.hint}" if error.hint else str(error)
+    sentence = None if said is None else headline(said, _regret(runs, metric, x))
     lines = "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in _rows(runs)).encode()
     source = source_of(runs)
     about: dict[str, Any] = {
@@ -94,6 +98,7 @@ def write_bundle(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": _versions(),
         "question": {"metric": metric, "x": x},
+        "sentence": sentence,
         "answer": said.to_dict() if said is not None else None,
         "no_law": no_law,
         "runs": len(runs),
@@ -101,12 +106,12 @@ def write_bundle(
         "experiments": [{"name": each.experiment, "file": each.file, "revision": each.revision} for each in files],
         "source": _plain({name: value for name, value in source.items() if name not in ("command", "file", "sha256", "bundle")}),
     }
-    members = {ABOUT: _json(about), RUNS: lines, "README.txt": _readme(about, path, said.sentence if said else None).encode()}
+    members = {ABOUT: _json(about), RUNS: lines, "README.txt": _readme(about, path).encode()}
     if said is not None:
         members["law.json"] = _json(payload(said.law))
     members |= {f"experiments/{name}": each.text.encode() for name, each in _named(files)}
     _write(path, members)
-    return Bundle(path, len(runs), len(files), said.sentence if said else None, no_law)
+    return Bundle(path, len(runs), len(files), sentence, no_law)
 
 
 def _rows(runs: pd.DataFrame) -> list[dict[str, Any]]:
@@ -153,14 +158,23 @@ def _json(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _readme(about: Mapping[str, Any], path: Path, sentence: str | None) -> str:
+def _regret(runs: pd.DataFrame, metric: str, x: str) -> Regret | None:
+    """Bound what the best cell costs; None where the runs make no frontier, as of a surface."""
+    from analysis import regret
+
+    with suppress(ScalingError):
+        return regret(runs, metric=metric, x=x)
+    return None
+
+
+def _readme(about: Mapping[str, Any], path: Path) -> str:
     asked = about["question"]
-    words = ["scaling", "fit", "--data", path.name]
+    words = ["scaling", "fit" if "," in asked["x"] else "frontier", "--data", path.name]
     words += ["--metric", asked["metric"]] if asked["metric"] != "val_loss" else []
     words += ["--x", asked["x"]] if asked["x"] != "core_hours" else []
     return "\n".join(
         [
-            sentence or f"No law: {about['no_law']}",
+            about["sentence"] or f"No law: {about['no_law']}",
             "",
             f"{about['runs']} runs, exported on {about['created'][:10]} by scaling {about['versions'].get('scaling', '')}.",
             "",

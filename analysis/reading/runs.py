@@ -119,7 +119,7 @@ def read_runs(
     if of_bundle is not None:
         about |= {
             **bundle.carried(of_bundle),
-            "bundle": {name: of_bundle.get(name) for name in ("question", "answer", "versions", "created")},
+            "bundle": {name: of_bundle.get(name) for name in ("question", "sentence", "versions", "created")},
         }
     return attach_source(table, about)
 

@@ -50,8 +50,9 @@ def export_command(
 ) -> None:
     """Write the table of runs to a file, every run with its status, in the names and units of the docs.
 
-    `--data FILE` reads it again. A bundle is for others: `scaling fit --data OUT.zip`
-    and `scaling import OUT.zip` say the same sentence there, to the character.
+    `--data FILE` reads it again. A bundle is for others: `scaling frontier --data OUT.zip`,
+    and `scaling frontier` after `scaling import OUT.zip`, say the same sentence there, to
+    the character.
     """
     if (file is None) == (bundle is None):
         raise UsageError(

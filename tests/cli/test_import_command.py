@@ -129,7 +129,7 @@ def test_export_takes_a_file_or_a_bundle():
     told = ran("export", "--bundle", "out.zip", "--x", "train_flops").stderr
     assert "6 runs, 1 file that asked for them in out.zip" in told
     sentence = next(line for line in told.splitlines() if line.startswith("val_loss falls"))
-    assert ran("fit", "--data", "out.zip", "--x", "train_flops").stdout.startswith(sentence)
+    assert ran("frontier", "--data", "out.zip", "--x", "train_flops").stdout.startswith(sentence)
     told = ran(
         "export",
         "--bundle",
