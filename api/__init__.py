@@ -11,9 +11,10 @@
 | `problems` | one shape for every error, as JSON and as a page |
 | `rendering`, `tables`, `paging` | HTML from templates, CSV, keyset pages |
 | `conditional`, `security`, `assets`, `health` | ETag and 304, headers, files for the browser, probes |
+| `guard`, `token` | who may change runs: the token, the login of a browser, requests of other sites |
 | `hosts`, `nul`, `head`, `unfinished` | for which names it answers, the character NUL, HEAD, requests that are never finished |
 
-It reads `orchestrator.store` and `analysis`, and never starts work, so neither Ray nor JAX is loaded.
+It reads `orchestrator.store` and `analysis`. It never starts work, and changes runs only as `scaling pause` and its like do, so neither Ray nor JAX is loaded.
 """
 
 from __future__ import annotations

@@ -15,6 +15,7 @@ from api.answered import Answered
 from api.answers import Answers
 from api.conditional import Conditional
 from api.database import Database
+from api.guard import Guard, Login
 from api.head import HeadAsGet
 from api.hosts import AllowedHosts, host_names
 from api.nul import RefusesNul
@@ -29,7 +30,12 @@ _GZIP_FROM_BYTES = 2_000
 
 
 def create_app(
-    db: str = DEFAULT_URL, *, allow_hosts: Iterable[str] = (), own_process: bool = False, patience_seconds: float = 60.0
+    db: str = DEFAULT_URL,
+    *,
+    allow_hosts: Iterable[str] = (),
+    own_process: bool = False,
+    patience_seconds: float = 60.0,
+    token: str | None = None,
 ) -> FastAPI:
     """Build the application: the pages and the JSON API over the store `db`, a path or an SQLAlchemy URL.
 
@@ -38,10 +44,13 @@ def create_app(
     allow_hosts: names under which the machine is reached, besides its addresses, localhost and its own names.
     own_process: compute answers of the analysis in a process beside this one, started with the application; else in threads.
     patience_seconds: how long a page waits for its answer before it shows the last one; `scaling serve` takes 0.05.
+    token: who has it may change runs; without one nobody may. `api.token.read_token` reads it.
     Raises `UsageError` for one that is not a host's name.
     """
     names, database = host_names(allow_hosts), Database(db)
-    worker = InProcess(db) if own_process else InThreads(routes_over(database))
+    login = None if token is None else Login(token)
+    can_steer = login is not None
+    worker = InProcess(db, can_steer=can_steer) if own_process else InThreads(routes_over(database, can_steer=can_steer))
     watcher = Watcher(database)
 
     @asynccontextmanager
@@ -50,12 +59,13 @@ def create_app(
         yield
         worker.close()
 
-    app = routes_over(database, lifespan=alive)
-    app.state.watcher = watcher
+    app = routes_over(database, can_steer=can_steer, lifespan=alive)
+    app.state.watcher, app.state.login = watcher, login
     # The last one added is the outermost.
     answered = Answered([*(("", router) for router in pages.routers()), *((v1.PREFIX, router) for router in v1.routers)])
     kept: dict[str, Any] = {"worker": worker, "told": watcher.tell_answered, "patience_seconds": patience_seconds}
     app.add_middleware(Answers, database=database, answered=answered, **kept)
+    app.add_middleware(Guard, login=login)
     app.add_middleware(RefusesNul)
     app.add_middleware(Conditional, database=database, answered=answered)
     app.add_middleware(GZipMiddleware, minimum_size=_GZIP_FROM_BYTES, compresslevel=5)
@@ -65,8 +75,11 @@ def create_app(
     return app
 
 
-def routes_over(database: Database, **settings: Any) -> FastAPI:
-    """Build the routes alone over a store, as the worker that computes answers asks them."""
+def routes_over(database: Database, *, can_steer: bool = False, **settings: Any) -> FastAPI:
+    """Build the routes alone over a store, as the worker that computes answers asks them.
+
+    can_steer: pages have the buttons that change runs.
+    """
     app = FastAPI(
         title="scaling",
         summary="Runs, laws and the compute-optimal frontier",
@@ -76,7 +89,7 @@ def routes_over(database: Database, **settings: Any) -> FastAPI:
         responses=problems.OPENAPI_RESPONSES,
         **settings,
     )
-    app.state.database = database
+    app.state.database, app.state.can_steer = database, can_steer
     for part in (assets, health, v1, pages):
         app.include_router(part.router)
     problems.install(app)

@@ -23,7 +23,7 @@ from api.security import HEADERS
 from scaling.errors import ClusterError, ScalingError, StaleToken, StoreError, TooFewPoints, UnknownName, UsageError
 from scaling.refusals import why
 
-__all__ = ["OPENAPI_RESPONSES", "NotFound", "install", "naming_a_path", "problem", "problem_response"]
+__all__ = ["OPENAPI_RESPONSES", "NotFound", "install", "naming_a_path", "problem", "problem_answer", "problem_response"]
 
 _STATUS: dict[type[ScalingError], HTTPStatus] = {
     StaleToken: HTTPStatus.CONFLICT,
@@ -90,14 +90,14 @@ async def _on_scaling_error(request: Request, error: Exception) -> Response:
     more: dict[str, Any] = {"have": error.have, "need": error.need} if isinstance(error, TooFewPoints) else {}
     if section := why(error):
         more["why"] = section
-    return _answer(request, problem(status, str(error), code=_code(error), hint=error.hint, **more))
+    return problem_answer(request, problem(status, str(error), code=_code(error), hint=error.hint, **more))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{"where": ".".join(map(str, fault["loc"])), "message": _sentence(fault)} for fault in error.errors()]
     detail = "; ".join(f"{entry['where'].partition('.')[2] or entry['where']}: {entry['message']}" for entry in errors)
-    return _answer(
+    return problem_answer(
         request, problem(422, detail, code="invalid-request", hint="/openapi.json describes every parameter", errors=errors)
     )
 
@@ -112,17 +112,18 @@ async def _on_http_fault(request: Request, error: Exception) -> Response:
         )
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         detail, hint = f"{request.url.path} does not take {request.method}", f"it takes {(error.headers or {}).get('Allow', 'GET')}"
-    return _answer(request, problem(error.status_code, detail, hint=hint), error.headers)
+    return problem_answer(request, problem(error.status_code, detail, hint=hint), error.headers)
 
 
 async def _on_mistake(request: Request, _error: Exception) -> Response:
     body = problem(
         500, "the server made a mistake while answering", hint="its terminal shows the traceback; please report it with this link"
     )
-    return _answer(request, body, HEADERS)  # this answer passes no middleware
+    return problem_answer(request, body, HEADERS)  # this answer passes no middleware
 
 
-def _answer(request: Request, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+def problem_answer(request: Request, body: dict[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """Answer an error in the shape that fits who asks: a page for people, JSON for programs."""
     if _is_for_people(request):
         from api.rendering import render
 

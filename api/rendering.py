@@ -18,6 +18,7 @@ from analysis.questions import Question
 from api.assets import asset_url
 from api.studies import notes_of
 from orchestrator.store import DEFAULT_URL
+from orchestrator.store.steering import possible
 from scaling.columns import model_title
 from scaling.outcomes import AttemptOutcome, RunStatus
 
@@ -34,6 +35,7 @@ def render(
     database = request.app.state.database
     context |= {
         "seen": _seen(request),
+        "can_steer": request.app.state.can_steer,
         "store": database.name,
         "db": database.url,
         "notes": notes_of(database, context.get("question")),
@@ -57,6 +59,7 @@ def _environment() -> Environment:
         "asset_url": asset_url,
         "link": link,
         "option": _option,
+        "possible": possible,
         "tabs": _tabs(),
     }
     return environment

@@ -52,10 +52,10 @@ class InThreads(Worker):
 
 
 class InProcess(Worker):
-    """Computes in a process of its own over the store `db`; another one is started when that has died."""
+    """Computes in a process of its own over the store `db`; another one is started when that has died. can_steer: as of `routes_over`."""
 
-    def __init__(self, db: str) -> None:
-        self._db, self._lock = db, threading.Lock()
+    def __init__(self, db: str, *, can_steer: bool = False) -> None:
+        self._db, self._can_steer, self._lock = db, can_steer, threading.Lock()
         self._pool = self._started()
 
     def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
@@ -74,17 +74,17 @@ class InProcess(Worker):
 
     def _started(self) -> Executor:
         # Not forked: this process has threads, and a fork would copy their locks as they are.
-        return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=(self._db,))
+        return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=(self._db, self._can_steer))
 
 
-def _begin(db: str) -> None:
+def _begin(db: str, can_steer: bool) -> None:
     global _routes
     from api.app import routes_over
     from api.database import Database
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends this one
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _routes = routes_over(Database(db))
+    _routes = routes_over(Database(db), can_steer=can_steer)
 
 
 def _end_with_parent() -> None:

@@ -15,7 +15,9 @@ from api.pages.welcome import no_store
 from api.rendering import render
 from api.tables import csv_response
 from api.v1.experiments import experiment_named
+from api.v1.steering import ACTIONS
 from orchestrator.store import queries
+from orchestrator.store.steering import possible
 from scaling.columns import table_rows
 from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
@@ -51,6 +53,7 @@ def experiment_page(name: str, database: TheDatabase, request: Request) -> Respo
     if (welcome := no_store(request, database)) is not None:
         return welcome
     row, runs = experiment_named(database, name)
+    statuses = {str(run["status"]) for run in runs}
     with database.read() as session:
         scheduler, revision = queries.scheduler(session), queries.revision(session, name)
     trouble = sorted((run for run in runs if run["status"] in _TROUBLE), key=lambda run: _TROUBLE.index(run["status"]))
@@ -59,6 +62,7 @@ def experiment_page(name: str, database: TheDatabase, request: Request) -> Respo
         "experiment.html",
         headers={"Cache-Control": "no-store"},  # who holds the lease depends on the time
         experiment=row,
+        actions=[steer for steer in ACTIONS if any(steer in possible(status) for status in statuses)],
         scheduler=scheduler,
         revision=revision,
         cells=_cells(runs),

@@ -20,11 +20,24 @@ from orchestrator.store.experiments import experiment_id, wanted_runs
 from orchestrator.store.imported import refuse_imported, sources
 from orchestrator.store.membership import among
 from orchestrator.store.models import Intent, Run, now
+from orchestrator.store.queries import run_id as run_id_of
 from orchestrator.store.queries import scheduler
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Steer", "ask", "asked_for", "carry_out", "exclude", "include", "open_intents", "result_of"]
+__all__ = [
+    "Steer",
+    "ask",
+    "ask_by_name",
+    "asked_for",
+    "carry_out",
+    "exclude",
+    "include",
+    "intent_of",
+    "open_intents",
+    "possible",
+    "result_of",
+]
 
 
 class Steer(StrEnum):
@@ -87,6 +100,31 @@ def ask(
     return intent.id
 
 
+def ask_by_name(
+    session: Session,
+    steer: Steer,
+    *,
+    runs: Sequence[str] = (),
+    experiment: str | None = None,
+    everything: bool = False,
+    priority: int | None = None,
+) -> int:
+    """Ask as commands and the HTTP API do: of runs by prefixes of their ids, or of an experiment, or of every run; returns the intent's id.
+
+    Raises as `ask`; `UnknownName` for a run that is not there, `UsageError` for none or two of the three.
+    """
+    if sum((bool(runs), experiment is not None, everything)) != 1:
+        raise UsageError(f"which runs? {steer} takes run ids, or --experiment NAME, or --all", hint="`scaling runs` lists ids")
+    ids = [run_id_of(session, run) for run in runs]
+    return ask(session, steer, runs=ids, experiment=experiment, priority=priority)
+
+
+def possible(status: str) -> list[Steer]:
+    """List the requests that change a run in this status, or that stop its training first."""
+    stops = _STOPS if status == RunStatus.RUNNING else ()
+    return [steer for steer, rule in _RULES.items() if steer is not Steer.STOP and (status in rule.sources or steer in stops)]
+
+
 def open_intents(session: Session) -> bool:
     """Say whether any intent is still open."""
     return session.scalar(select(Intent.id).where(Intent.executed_at.is_(None)).limit(1)) is not None
@@ -113,6 +151,12 @@ def result_of(session: Session, intent_id: int) -> str | None:
     """Return the result of an intent in words, or None while it is open."""
     intent = session.get(Intent, intent_id)
     return intent.result if intent is not None and intent.executed_at is not None else None
+
+
+def intent_of(session: Session, intent_id: int) -> dict[str, Any] | None:
+    """Return an intent: its `kind`, and its `result` in words, None while it is open. None where there is no such intent."""
+    intent = session.get(Intent, intent_id)
+    return None if intent is None else {"kind": intent.kind, "result": intent.result if intent.executed_at is not None else None}
 
 
 def exclude(session: Session, run_id: str, reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import socket
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,9 +20,11 @@ scaling serve                    pages at http://127.0.0.1:8000/frontier
 
 scaling serve --db other.db --port 8001
 
-scaling serve --host 0.0.0.0     reachable from your network, without a login
+scaling serve --host 0.0.0.0     read from your network, without a login
 
 scaling serve --host 0.0.0.0 --allow-host scaling.example.org     also under that name
+
+scaling serve --token-file token     with buttons that pause, cancel and retry runs, for those who have the token
 """
 
 
@@ -34,21 +37,31 @@ def serve_command(
             metavar="NAME", help="A name under which browsers and --server reach it, besides this machine's own; repeatable."
         ),
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="SCALING_TOKEN_FILE",
+            help="Who has the token in this file may pause, resume, cancel, retry and exclude runs; without it nobody may.",
+        ),
+    ] = None,
     db: Db = "scaling.db",
 ) -> None:
     """Serve the pages and the JSON API over the store.
 
     Runs until Ctrl-C. The store may appear or change while it runs; nothing is
-    written to it. It answers to IP addresses, to localhost, to the names of this
+    written to it, unless --token-file lets those who have its token change runs:
+    programs send it with a request, people log in at /login. It answers to IP addresses, to localhost, to the names of this
     machine and to those of --allow-host. A request for another name gets 421, so
     that no page of another site can read it.
     """
     with _listen(host, port) as listener:
         from api import create_app
         from api.serving import PATIENCE_SECONDS, Server
+        from api.token import read_token
 
-        names = [*(allow_host or ()), *_name_of(host)]
-        server = Server(create_app(db, allow_hosts=names, own_process=True, patience_seconds=PATIENCE_SECONDS))
+        names, token = [*(allow_host or ()), *_name_of(host)], None if token_file is None else read_token(token_file)
+        server = Server(create_app(db, allow_hosts=names, own_process=True, patience_seconds=PATIENCE_SECONDS, token=token))
         typer.echo(f"{_url(listener)}/frontier   (Ctrl-C stops it)", err=True)
         with suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
             server.run(sockets=[listener])

@@ -106,16 +106,14 @@ def exclude_command(
 def _steer(
     kind: str, runs: list[str] | None, experiment: str | None, everything: bool, db: str, *, priority: int | None = None
 ) -> None:
-    from orchestrator.store import Store, queries, steering
+    from orchestrator.store import Store, steering
     from scaling.cli.output import messages
-    from scaling.errors import UsageError
 
-    if sum((bool(runs), experiment is not None, everything)) != 1:
-        raise UsageError(f"which runs? {kind} takes run ids, or --experiment NAME, or --all", hint="`scaling runs` lists ids")
     store = Store.open_existing(db)
     with store.write() as session:
-        ids = [queries.run_id(session, run) for run in runs or ()]
-        asked = steering.ask(session, steering.Steer(kind), runs=ids, experiment=experiment, priority=priority)
+        asked = steering.ask_by_name(
+            session, steering.Steer(kind), runs=runs or (), experiment=experiment, everything=everything, priority=priority
+        )
     result = _wait(store, asked)
     messages().print(result or f"asked for; done once the scheduler gets to it (`scaling status`): {kind}", highlight=False)
 
