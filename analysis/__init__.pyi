@@ -21,6 +21,8 @@ from .optimum.band import frontier_band as frontier_band
 from .optimum.regret import Regret as Regret
 from .optimum.regret import regret as regret
 from .optimum.result import Optimum as Optimum
+from .outlook import Outlook as Outlook
+from .outlook import outlook as outlook
 from .pareto import Frontier as Frontier
 from .pareto import frontier as frontier
 from .payloads import payload as payload

@@ -16,8 +16,9 @@ from analysis.as_csv import as_csv
 from analysis.diagnostics import far_extrapolation
 from analysis.interval import Interval
 from analysis.numbers import finite
-from analysis.reading.prices import rate_of
+from analysis.reading.prices import rate_of, unit_of
 from scaling.errors import UsageError
+from scaling.rounding import amount, money, percent, significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
@@ -60,6 +61,31 @@ class Outlook:
         """Return the mean of the metric at a compute, with its interval."""
         return Interval(*(float(self.table[name].iloc[row]) for name in ("value", "low", "high")))
 
+    def words(self, row: int = 0) -> dict[str, str]:
+        """Write a row for people: `at`, `where`, `value`, `best`, `price`, and `most` where it was asked for; empty where nothing is known."""
+        found, unit = self.table.iloc[row], unit_of(self.x, self.currency)
+        data = self.data_name.replace("_", " ")
+        times = float(found["times"])
+        best = ""
+        if found["model"]:
+            best = (
+                f"{found['model']} at {significant(found['data'], 3)} {data}" if np.isfinite(found["data"]) else str(found["model"])
+            )
+        hours = [f"{amount(found['core_hours'])} core-hours"] if np.isfinite(found["core_hours"]) else []
+        paid = [money(float(found["cost"]), self.currency)] if np.isfinite(found["cost"]) and self.currency else []
+        return {
+            "at": f"{amount(found['at'])} {unit}",
+            "where": f"{significant(times, 2)} times the largest run{', further than anything here tests' if found['far'] else ''}"
+            if times > 1
+            else "within the runs",
+            "value": self.interval(row).words(),
+            "best": best,
+            "most": f"costs at most {percent(float(found['most']))} against the best size and {data}"
+            if np.isfinite(found["most"])
+            else "",
+            "price": ", ".join([*hours, *paid]),
+        }
+
     def to_dict(self) -> dict[str, object]:
         """Return the answer as JSON holds it, without `schema_version`."""
         return {
@@ -69,7 +95,7 @@ class Outlook:
             "level": self.law.precision.level,
             "data": self.data_name,
             "currency": self.currency,
-            "outlook": [_row(row) for row in self.table.to_dict("records")],
+            "outlook": [{**_row(row), "words": self.words(number)} for number, row in enumerate(self.table.to_dict("records"))],
             "no_model": self.no_model,
         }
 

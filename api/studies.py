@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from analysis import Answer, Fit, Frontier, Optimum, Regret, compute_optimal, fit_all, frontier, regret
+from analysis import Answer, Fit, Frontier, Optimum, Outlook, Regret, compute_optimal, fit_all, frontier, outlook, regret
 from analysis.automatic import AUTO
 from analysis.design_columns import named_columns
 from analysis.finetuned import of_stage
@@ -20,6 +20,7 @@ from analysis.questions import (
     FitsQuestion,
     FrontierQuestion,
     OptimumQuestion,
+    OutlookQuestion,
     ViewQuestion,
 )
 from analysis.reading.accelerator_hours import measured_in
@@ -33,7 +34,18 @@ from scaling.errors import DataError, ScalingError, TooFewPoints
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["answer_of", "fits_of", "frontier_of", "notes_of", "optimum_of", "references_beside", "regret_of", "runs_of"]
+__all__ = [
+    "answer_of",
+    "fits_of",
+    "frontier_of",
+    "notes_of",
+    "optimum_of",
+    "outlook_of",
+    "references_beside",
+    "regret_of",
+    "runs_of",
+    "usual_target",
+]
 
 PUBLISHED_ON = accelerators_of(tuple(NAMES), TOP1, "core_hours")
 """Accelerators whose hours a link may convert though no run was trained on them."""
@@ -104,6 +116,18 @@ def regret_of(database: Database, question: FrontierQuestion) -> Regret:
     """Bound what the best cell costs against the best size and epochs of its compute. Raises what `analysis.regret` raises."""
     asked = question.plain
     return database.remember(("regret", asked), lambda: regret(runs_of(database, asked), metric=asked.metric, x=asked.x))
+
+
+def outlook_of(database: Database, question: OutlookQuestion | ViewQuestion) -> Outlook:
+    """Say what to expect at the target of a link, or where the forecast of its law is. Raises what `fits_of` and `frontier_of` raise."""
+    fit, found = fits_of(database, question.fits()).fits[0], frontier_of(database, question)
+    return outlook(fit, found, regret_of(database, question), [question.at or usual_target(fit)])
+
+
+def usual_target(fit: Fit) -> float:
+    """Return the compute of which a page says what to expect when nobody names one: that of the answer's forecast, else the largest run's."""
+    answer = None if fit.members is not None else fit.answer
+    return fit.x_range[1] if answer is None or answer.forecast is None else answer.forecast.at
 
 
 def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
 
 from fastapi import Response
 
-from analysis import Fit, Frontier, payload
+from analysis import Answer, Fit, Frontier, Regret, payload
 from analysis.automatic import AUTO
 from analysis.choice import compared
 from analysis.figures import best_model_figure, frontier_figure, residuals_figure
+from analysis.figures.style import looks
+from analysis.headline import headline
 from analysis.laws import law_named
 from analysis.presentation import figure_json
 from analysis.presentation.left_out import by_reason
-from analysis.questions import CHOSEN, BesideQuestion, ViewQuestion
+from analysis.questions import CHOSEN, BesideQuestion, ClusteredQuestion, HalvingQuestion, ViewQuestion
 from analysis.reference_points.beside import References
 from analysis.reference_points.read import NAMES, TOP1
 from api.answered import of_results
@@ -23,12 +28,16 @@ from api.pages.choices import LAW_CHOICES, laws_of_one_axis
 from api.pages.drawing import MOST_MARKS, Drawn, drawn
 from api.pages.page import Page
 from api.pages.tab import Tab
+from api.pages.target import AHEAD, target
 from api.pages.trouble import attempt
 from api.studies import answer_of, fits_of, frontier_of, references_beside, regret_of
 from api.tables import csv_response
 from api.v1.resource import Resource
 from orchestrator.store import queries
 from scaling.errors import DataError, ScalingError, TooFewPoints
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["TAB", "router"]
 
@@ -55,6 +64,7 @@ _POINT = {
 }
 _EXAMPLE = {
     "schema_version": 1,
+    "headline": "val_loss falls as core_hours^-0.905 (95 %: -0.995 … -0.815). … Best there: nano-F3 at 32 epochs; choosing it costs at most 0.40 % …",
     "answer": {"sentence": "val_loss falls as core_hours^-0.905 (95 %: -0.995 … -0.815). …", "law": "power"},
     "regret": {"sentence": "Choosing nano-F1 at 4 epochs costs at most 0.40 % of val_loss …", "level": 0.95, "choices": []},
     "metric": "val_loss",
@@ -84,13 +94,22 @@ def _context(database: Database, question: ViewQuestion, frontier: Frontier | No
             plain = next((other for other in others if fit.chosen and other.law == PLAIN), None)
         except (TooFewPoints, DataError) as error:
             law_trouble = error
+    cost = _regret(database, question) if frontier is not None else None
+    said = _said(database, question, fit)
     references, no_references = attempt(lambda: references_beside(database, question) if frontier is not None else None)
     numbers: dict[str, Any] = {} if frontier is None else _numbers(frontier, fit, plain)
     if frontier is not None:
-        numbers["figures"] = database.remember(("figures", question), lambda: _figures(question, numbers["drawn"], fit, references))
+        seen, among = replace(question, at=None, focus=None), database.runs_frame(question.experiment)
+        numbers["figures"] = database.remember(("figures", seen), lambda: _figures(seen, numbers["drawn"], fit, references, among))
+        numbers["models"] = list(looks(frontier.points, among))
+    if fit is not None and frontier is not None and cost is not None:
+        numbers |= {"target": target(question, fit, frontier, cost), "laws": _laws(fit)}
     asked = question.plain if question.law == "none" else question  # which resamples nothing
     return numbers | {
         "fit": fit,
+        "said": said,
+        "headline": "" if said is None else headline(said, cost),
+        "halving": _halving(question),
         "plain": plain,
         "law_trouble": law_trouble,
         "references": references,
@@ -101,6 +120,42 @@ def _context(database: Database, question: ViewQuestion, frontier: Frontier | No
         "counts": counts,
         "command": command_line(asked.words(), database.url),
     }
+
+
+def _said(database: Database, question: ViewQuestion, fit: Fit | None) -> Answer | None:
+    """Return what the law says that is drawn; of the forecast, which has no exponent, what the law of these runs says. None without one."""
+    if fit is None:
+        return None
+    return fit.answer if fit.members is None else answer_of(database, replace(question, law=CHOSEN))
+
+
+def _regret(database: Database, question: ViewQuestion) -> Regret | None:
+    try:
+        return regret_of(database, question)
+    except (TooFewPoints, DataError):
+        return None
+
+
+def _laws(fit: Fit) -> list[dict[str, Any]]:
+    """List the laws to switch to, the one that forecasts best first, each with the error of its forecasts in the back-test."""
+    test = fit.tested
+    errors: Mapping[str, float] = {} if test is None else test.forecast_errors
+    names = sorted(laws_of_one_axis(), key=lambda name: errors.get(name, math.inf))
+    known = [
+        {"law": name, "words": name, "error": errors.get(name), "is_shown": fit.law == name and fit.members is None}
+        for name in names
+    ]
+    forecast = {
+        "law": AUTO,
+        "words": "forecast",
+        "error": None if test is None else test.average_error,
+        "is_shown": fit.members is not None,
+    }
+    return [*known, forecast]
+
+
+def _halving(question: ViewQuestion) -> HalvingQuestion:
+    return HalvingQuestion(**vars(question.narrowed(ClusteredQuestion)), target=question.at)
 
 
 def _without_references(question: ViewQuestion) -> dict[str, None]:
@@ -133,18 +188,22 @@ def _numbers(frontier: Frontier, fit: Fit | None, plain: Fit | None) -> dict[str
     }
 
 
-def _figures(question: ViewQuestion, shown: Drawn, fit: Fit | None, references: References | None) -> dict[str, object]:
+def _figures(
+    question: ViewQuestion, shown: Drawn, fit: Fit | None, references: References | None, among: pd.DataFrame
+) -> dict[str, object]:
     figures = {
         "frontier": frontier_figure(
             shown.frontier,
             [fit] if fit is not None else [],
             references=references,
+            among=among,
+            extrapolate=AHEAD,
             x_scale=question.x_scale,
             y_scale=question.y_scale,
         ),
     }
     if shown.frontier.points["on_frontier"].sum() > 1:
-        figures["best"] = best_model_figure(shown.frontier, x_scale=question.x_scale, height=420)
+        figures["best"] = best_model_figure(shown.frontier, among=among, x_scale=question.x_scale, height=420)
     if fit is not None and fit.runs_used <= MOST_MARKS:
         residuals = residuals_figure(fit, x_scale=question.x_scale, height=230)
         residuals.update_layout(xaxis=figures["frontier"].layout.xaxis, yaxis_title_text="Residual (%)", showlegend=False)

@@ -46,7 +46,7 @@
     isLoading = true;
     setTimeout(async () => {
       try {
-        const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-cache" });
+        const answer = await fetch(own, { headers: { Accept: "text/html" }, cache: "no-cache" });
         swap(new DOMParser().parseFromString(await answer.text(), "text/html"), answer.status);
       } catch { /* the event stream says when the server is back */ }
       isLoading = false;
@@ -81,7 +81,7 @@
   }
 
   const isReaders = (element, name) => (element.localName === "details" && name === "open") || name === "data-drawn" || name === "data-narrow"
-    || (name === "hidden" && element.matches(".saves, [data-copy]"));
+    || (name === "hidden" && element.matches("[data-save], [data-copy]"));
 
   const isBeingFilledIn = (form) => form.contains(document.activeElement) && document.activeElement.localName !== "button";
 

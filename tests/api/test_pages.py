@@ -423,3 +423,48 @@ def test_the_loss_of_a_run_has_the_band_of_its_forecast():
     assert band["y"] == pytest.approx([0.55, 0.3, 0.7, 0.95])
     assert (mark["x"], mark["y"], mark["error_y"]["array"]) == ([100], [0.4], [pytest.approx(0.1)])
     assert len(figures["Accuracy"]["data"]) == 1
+
+
+def test_the_frontier_begins_with_the_headline_and_laws_to_switch_to(client, filled_store):
+    from analysis import answer, regret
+    from analysis.headline import headline
+
+    runs = open_readonly(str(filled_store)).runs(None)
+    words = headline(answer(runs), regret(runs))
+    page = text_of(client.get("/frontier"))
+    shown = html.unescape(re.sub("<[^>]+>", "", re.search(r'<p id="answer">(.*?)</p>', page)[1]))
+    assert shown == words.replace("^-", "−").replace("^", "")
+    assert page.index('id="answer"') < page.index("<form")
+    assert client.get("/frontier.json").json()["headline"] == words
+    laws = re.search(r'<nav class="laws".*?</nav>', page, re.S)[0]
+    errors = client.get("/api/v1/fits?law=power&on=frontier").json()["fits"][0]["forecast_error"]
+    assert f"×/÷ {math.exp(errors):.3f}" in laws
+    assert 'href="/frontier?law=power"' in laws
+
+
+def test_the_target_works_without_javascript(client):
+    page = text_of(client.get("/frontier?at=0.02&metric=val_loss&on=all"))
+    panel = re.search(r'id="target".*?</section>', page, re.S)[0]
+    row = client.get("/api/v1/outlook?at=0.02&on=all").json()["outlook"][0]
+    assert row["words"]["value"] in panel
+    assert f"{row['model']} at " in panel
+    assert row["words"]["most"] in panel
+    assert '<input type="hidden" name="on" value="all">' in panel
+    assert '<input type="number" name="at" min="0" step="any" value="0.02">' in panel
+    grid = json.loads(re.search(r'id="grid">(.*?)</script>', panel, re.S)[1])
+    some = grid[len(grid) // 2]
+    there = client.get(f"/api/v1/outlook?at={some['at']}&on=all").json()["outlook"][0]
+    assert {name: some[name] for name in ("value", "best", "where", "price")} == {
+        name: there["words"][name] for name in ("value", "best", "where", "price")
+    }
+
+
+def test_what_halves_the_interval_is_what_the_command_says(client, filled_store):
+    from analysis import halve
+
+    page = text_of(client.get("/frontier/halving?target=0.05"))
+    found = halve(open_readonly(str(filled_store)).runs(None), target=0.05)
+    assert client.get("/api/v1/halving?target=0.05").json()["sentence"] == found.sentence()
+    way = found.cheapest or found.ways[0]
+    assert way.words[1:] in html.unescape(page)
+    assert words_of_command(page, "scaling plan")[:5] == ["scaling", "plan", "--halve", "--target", "0.05"]

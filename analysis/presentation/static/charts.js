@@ -1,5 +1,5 @@
 // Draws every chart of the page from the figure beside it, in the colours of the page; a click on a run opens it. When the figure beside it
-// has changed, the chart is drawn anew with its zoom kept, and the points that are new pulse.
+// has changed, the chart is drawn anew with its zoom kept, and the points that are new pulse. The arrow keys go from point to point.
 "use strict";
 
 (() => {
@@ -23,11 +23,22 @@
 
   function narrow(figure, width) {
     const layout = figure.layout;
+    const isNamed = layout.meta?.legend === "narrow"; // names at the ends of lines, for which there is no room now
+    if (isNamed) {
+      layout.showlegend = true;
+      layout.annotations = (layout.annotations ?? []).filter((note) => !note.name);
+    }
     const legend = figure.data.filter((trace) => trace.showlegend !== false).length > 1 && layout.showlegend !== false;
     layout.height = Math.min(layout.height, Math.max(260, Math.round(width)) + (legend ? 60 : 0));
     layout.margin = { ...layout.margin, l: 48, r: 8 };
     layout.font = { ...layout.font, size: 12 };
     if (legend) layout.legend = { ...layout.legend, orientation: "h", x: 0, y: 1.02, xanchor: "left", yanchor: "bottom" };
+    if (isNamed) {
+      const rows = Math.ceil(figure.data.filter((trace) => trace.showlegend !== false).length / 2);
+      layout.legend = { ...layout.legend, y: -0.22, yanchor: "top", font: { size: 11 } };
+      layout.height += 20 * rows - 40;
+      layout.margin.b = 60 + 20 * rows;
+    }
     for (const note of layout.annotations ?? []) note.xanchor = "right"; // there is no room to the right of a point far right
     for (const [name, axis] of Object.entries(layout)) if (/^[xy]axis/.test(name) && axis.tickvals) thin(axis, name[0] === "x" ? 5 : 8);
   }
@@ -55,12 +66,25 @@
     }
   }
 
-  // On white with dark ink, whatever the page looks like: a saved picture goes into a document.
+  // On white with dark ink, whatever the page looks like: a saved picture goes into a document. So it says what it is, and of when.
+  const INK = "#4a4e53", HEAD_PX = 64;
+
   function save(chart, format) {
-    const { data, layout } = JSON.parse(chart.querySelector("script").textContent);
-    const size = { width: Math.max(900, chart.clientWidth), height: layout.height };
-    Plotly.downloadImage({ data, layout: { ...layout, ...size, paper_bgcolor: "#ffffff" } }, { format, ...size, scale: 2, filename: `scaling-${chart.id}` });
+    const { data, layout } = JSON.parse(chart.querySelector("script").textContent.replaceAll(chart.dataset.neutral, INK));
+    const { title, subtitle } = chart.dataset;
+    const day = new Date().toISOString().slice(0, 10);
+    const said = [subtitle, document.querySelector("footer")?.dataset.store, day].filter(Boolean).join(" · ");
+    const size = { width: Math.max(900, chart.clientWidth), height: layout.height + HEAD_PX };
+    const drawn = {
+      ...layout, ...size, paper_bgcolor: "#ffffff", uirevision: undefined,
+      margin: { ...layout.margin, t: (layout.margin?.t ?? 24) + HEAD_PX },
+      title: { text: plain(title), subtitle: { text: plain(said), font: { size: 12, color: INK } }, x: 0.02, xanchor: "left", y: 0.98, yanchor: "top", font: { size: 17, color: "#1c1e21" } },
+    };
+    Plotly.downloadImage({ data, layout: drawn }, { format, ...size, scale: 2, filename: `scaling-${chart.id}` });
   }
+
+  // plotly.js takes tags in a text as such.
+  const plain = (text) => String(text ?? "").replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
   // On paper: dark ink on white, whatever the screen has, and no wider than the page.
   function drawForPaper(chart) {
@@ -74,10 +98,51 @@
       if (run) window.location.assign(chart.dataset.runs + encodeURIComponent(run));
     });
     const saves = chart.querySelector(".saves");
+    bindKeys(chart);
     if (saves) {
-      saves.hidden = false;
+      for (const button of saves.querySelectorAll("[data-save]")) button.hidden = false;
       saves.addEventListener("click", ({ target }) => target.dataset.save && save(chart, target.dataset.save));
     }
+  }
+
+  // The arrow keys go from point to point in the order of x, Enter opens the point's run. What the pointer would show is shown and said.
+  function bindKeys(chart) {
+    const plot = chart.querySelector(".plot"), said = document.createElement("p");
+    said.className = "unseen";
+    said.setAttribute("aria-live", "polite");
+    plot.append(said);
+    plot.tabIndex = 0;
+    plot.setAttribute("role", "group");
+    plot.setAttribute("aria-label", `${chart.getAttribute("aria-label")}. Arrow keys go from point to point, Enter opens a run.`);
+    let place = -1;
+    plot.addEventListener("keydown", (event) => {
+      if (event.target !== plot) return;
+      const points = pointsOf(plot), step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+      if (event.key === "Enter" && points[place]?.run) window.location.assign(chart.dataset.runs + encodeURIComponent(points[place].run));
+      if (!points.length || (step === undefined && event.key !== "Home" && event.key !== "End")) return;
+      event.preventDefault();
+      const next = place < 0 && step < 0 ? points.length - 1 : place + (step ?? 0);
+      place = event.key === "Home" ? 0 : event.key === "End" ? points.length - 1 : Math.min(points.length - 1, Math.max(0, next));
+      const { curveNumber, pointNumber, text, subplot } = points[place];
+      Plotly.Fx.hover(plot, [{ curveNumber, pointNumber }], subplot);
+      said.textContent = text.replaceAll(/<br>/g, ", ").replaceAll(/<[^>]*>/g, "");
+    });
+    plot.addEventListener("blur", () => Plotly.Fx.unhover(plot));
+  }
+
+  // The marked points: cells where there are such, before the single runs that they are of.
+  function pointsOf(plot) {
+    const traces = (plot._fullData ?? []).filter((trace) => trace.visible === true && /markers/.test(trace.mode ?? "") && trace.hoverinfo !== "skip" && (trace.opacity ?? 1) > 0.5);
+    const large = traces.filter((trace) => !/, single runs$/.test(trace.name ?? ""));
+    return (large.length ? large : traces).flatMap((trace) => [...trace.x].map((x, pointNumber) => ({
+      x: Number(x), curveNumber: trace.index, pointNumber, run: trace.customdata?.[pointNumber],
+      subplot: trace.xaxis + trace.yaxis, text: textOf(trace, pointNumber),
+    }))).filter(({ text }) => text).sort((one, other) => one.x - other.x);
+  }
+
+  function textOf(trace, number) {
+    const text = Array.isArray(trace.hovertext) ? trace.hovertext[number] : trace.hovertext;
+    return text || `${trace.name ?? ""}: ${trace.x[number]}, ${trace.y[number]}`;
   }
 
   // What a chart was drawn from, and so what is new when it changes.

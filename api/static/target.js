@@ -1,0 +1,190 @@
+// The target of the frontier: a line over the chart that is dragged, or moved by arrow keys, and the panel that says what to expect there. Nothing is fitted
+// for it: the page has a grid of computes with their words, and what a choice costs at most is fetched once the target rests. And a model
+// that is shown before the others, and the zoom, both kept in the address.
+"use strict";
+
+(() => {
+  const REST_MS = 350;
+  const chart = () => document.getElementById("frontier"), plot = () => chart()?.querySelector(".plot");
+  const panel = () => document.getElementById("target");
+  let grid = [], place = -1, handle = null, resting = 0;
+
+  const address = () => new URL(location.href);
+  const rewrite = (change) => { const url = address(); change(url); history.replaceState(history.state, "", url); };
+
+  function read() {
+    const source = document.getElementById("grid");
+    grid = source ? JSON.parse(source.textContent) : [];
+    if (!grid.length || !panel()) return;
+    const at = Number(address().searchParams.get("at") || field().defaultValue);
+    place = nearest(at);
+    // A compute that is not of the grid is as the page has it.
+    if (address().searchParams.has("at") && Math.abs(Math.log(grid[place].at / at)) < 1e-9) show(false);
+  }
+
+  const field = () => panel().querySelector("input[name=at]");
+  const nearest = (at) => grid.reduce((best, row, number) => (Math.abs(Math.log(row.at / at)) < Math.abs(Math.log(grid[best].at / at)) ? number : best), 0);
+
+  function show(isMoved) {
+    const row = grid[place];
+    for (const out of panel().querySelectorAll("[data-out]")) {
+      if (out.dataset.out === "most") { if (isMoved) out.textContent = row.best ? "what it costs at most …" : ""; } else out.textContent = row[out.dataset.out] || "not known";
+    }
+    field().value = row.at;
+    put();
+    if (!isMoved) return;
+    rewrite((url) => url.searchParams.set("at", row.at));
+    clearTimeout(resting);
+    resting = setTimeout(rest, REST_MS);
+  }
+
+  // What the choice costs at most takes some hundredths of a second, and what halves the interval seconds: both wait until the target rests.
+  async function rest() {
+    const asked = grid[place].at, url = new URL(panel().dataset.api, location.href);
+    url.searchParams.set("at", asked);
+    if (document.getElementById("halve").open) halve();
+    try {
+      const answer = await fetch(url, { headers: { Accept: "application/json" } });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const [{ words }] = (await answer.json()).outlook;
+      if (grid[place].at === asked) panel().querySelector("[data-out=most]").textContent = words.most;
+    } catch {
+      if (grid[place].at === asked) panel().querySelector("[data-out=most]").textContent = "";
+    }
+  }
+
+  async function halve() {
+    const part = document.querySelector("#halve [data-mine]"), asked = field().value;
+    const url = new URL(document.getElementById("halve").dataset.path, location.href);
+    url.searchParams.set("target", asked);
+    if (part.dataset.of === url.href) return;
+    part.dataset.of = url.href;
+    part.textContent = "Looking for the cheapest way …";
+    for (let attempt = 0; attempt < 60 && part.dataset.of === url.href; attempt += 1) {
+      const answer = await fetch(url, { headers: { Accept: "text/html" } });
+      const found = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("halving");
+      if (found && part.dataset.of === url.href) { part.replaceChildren(...found.childNodes); document.dispatchEvent(new Event("swapped")); return; }
+      if (answer.status >= 400) break;
+      await new Promise((go) => setTimeout(go, 1000)); // it is being computed
+    }
+    if (part.dataset.of === url.href) { part.textContent = "No answer came."; delete part.dataset.of; }
+  }
+
+  // The line: a slider, so that a screen reader says what it is.
+  function makeHandle() {
+    handle = document.createElement("div");
+    handle.className = "target-line";
+    handle.tabIndex = 0;
+    handle.setAttribute("role", "slider");
+    handle.setAttribute("aria-label", "Target compute");
+    handle.addEventListener("pointerdown", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      handle.focus();
+      handle.setPointerCapture(event.pointerId);
+    });
+    handle.addEventListener("pointermove", (event) => { if (handle.hasPointerCapture(event.pointerId)) moveTo(valueAt(event.clientX)); });
+    handle.addEventListener("keydown", (event) => {
+      const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 8, PageDown: -8, Home: -grid.length, End: grid.length }[event.key];
+      if (step === undefined) return;
+      event.preventDefault();
+      move(Math.min(grid.length - 1, Math.max(0, place + step)));
+    });
+    plot().append(handle);
+  }
+
+  const xaxis = () => plot()._fullLayout.xaxis;
+
+  function valueAt(clientX) {
+    const axis = xaxis(), pixel = clientX - plot().getBoundingClientRect().left - axis._offset;
+    return axis.p2d(Math.min(axis._length, Math.max(0, pixel)));
+  }
+
+  const moveTo = (value) => { if (value > 0) move(nearest(value)); };
+
+  function move(to) {
+    if (to === place) return;
+    place = to;
+    show(true);
+  }
+
+  function put() {
+    if (!handle || !plot()?._fullLayout) return;
+    const axis = xaxis(), { yaxis } = plot()._fullLayout, row = grid[place];
+    const at = Number(field().value) || row.at, pixel = axis.c2p(axis.d2c(at));
+    handle.hidden = !(pixel >= -1 && pixel <= axis._length + 1);
+    handle.style.left = `${axis._offset + pixel}px`;
+    handle.style.top = `${yaxis._offset}px`;
+    handle.style.height = `${yaxis._length}px`;
+    handle.setAttribute("aria-valuemin", "0");
+    handle.setAttribute("aria-valuemax", String(grid.length - 1));
+    handle.setAttribute("aria-valuenow", String(place));
+    handle.setAttribute("aria-valuetext", `${row.at}: ${row.value}, ${row.best}`);
+  }
+
+  // One model before the others.
+  const FADED = 0.12;
+
+  function focus(name) {
+    const marked = plot(), { data } = marked;
+    for (const link of document.querySelectorAll("[data-focus]")) {
+      if (link.dataset.focus === name) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
+    }
+    const models = new Set([...document.querySelectorAll("[data-focus]")].map((link) => link.dataset.focus));
+    const isFaded = (trace) => Boolean(name) && models.has(trace.legendgroup) && trace.legendgroup !== name;
+    const changed = data.map((trace, number) => number).filter((number) => (data[number].opacity ?? 1) !== (isFaded(data[number]) ? FADED : 1));
+    if (changed.length) Plotly.restyle(marked, { opacity: changed.map((number) => (isFaded(data[number]) ? FADED : 1)) }, changed);
+    const notes = (marked.layout.annotations ?? []).map((note) => ({ ...note, opacity: name && models.has(note.name) && note.name !== name ? 0.35 : 1 }));
+    if (notes.length) Plotly.relayout(marked, { annotations: notes });
+  }
+
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.("[data-focus]");
+    if (!link || event.metaKey || event.ctrlKey || event.shiftKey || !plot()?._fullLayout) return;
+    event.preventDefault();
+    const name = address().searchParams.get("focus") === link.dataset.focus ? null : link.dataset.focus;
+    rewrite((url) => (name ? url.searchParams.set("focus", name) : url.searchParams.delete("focus")));
+    focus(name);
+  });
+
+  // The zoom, as `#zoom=x0,x1,y0,y1` in the units of the axes: a part of the address that no server is asked about.
+  const short = (number) => String(Number(number.toPrecision(5)));
+
+  function keepZoom(change) {
+    const keys = Object.keys(change);
+    if (keys.some((key) => /autorange$/.test(key))) rewrite((url) => { url.hash = ""; });
+    else if (keys.some((key) => /^[xy]axis\.range/.test(key))) {
+      const { xaxis: x, yaxis: y } = plot()._fullLayout;
+      rewrite((url) => { url.hash = `zoom=${[...x.range, ...y.range].map((end) => short(Number(end))).join(",")}`; });
+    }
+  }
+
+  function zoomed() {
+    const ends = /^#zoom=([-\d.e+,]+)$/.exec(location.hash)?.[1].split(",").map(Number);
+    return ends?.length === 4 && ends.every(Number.isFinite) ? { "xaxis.range": ends.slice(0, 2), "yaxis.range": ends.slice(2) } : null;
+  }
+
+  // charts.js has drawn the chart when it says so.
+  function begin() {
+    const marked = plot();
+    if (!marked?._fullLayout || !chart().dataset.drawn) { setTimeout(begin, 60); return; }
+    marked.on("plotly_relayout", (change) => { keepZoom(change); put(); });
+    marked.on("plotly_afterplot", put);
+    if (panel() && grid.length) makeHandle();
+    const ends = zoomed();
+    if (ends) Plotly.relayout(marked, ends);
+    const name = address().searchParams.get("focus");
+    if (name) focus(name);
+    put();
+  }
+
+  read();
+  if (chart()) begin();
+  document.addEventListener("toggle", (event) => { if (event.target.id === "halve" && event.target.open) halve(); }, true);
+  document.addEventListener("swapped", () => {
+    read();
+    const name = address().searchParams.get("focus");
+    if (name && plot()?._fullLayout) setTimeout(() => focus(name), 0);
+    put();
+  });
+})();
