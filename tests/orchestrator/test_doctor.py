@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from orchestrator import doctor
@@ -91,6 +92,14 @@ def test_a_variable_that_nobody_reads_is_named(here, monkeypatch):
         (Verdict.WARNING, 'SCALING_HOM is set, and nothing reads it; did you mean "SCALING_HOME"?', "unset SCALING_HOM"),
         (Verdict.OK, "set: SCALING_DB", ""),
     ]
+
+
+def test_every_variable_of_a_command_is_known():
+    read = {
+        option.envvar for command in typer.main.get_command(app).commands.values() for option in command.params if option.envvar
+    }
+    assert read <= set(doctor._VARIABLES)
+    assert "SCALING_SERVER" in read
 
 
 def test_the_store_is_looked_through(here):
