@@ -12,11 +12,9 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from api.database import Database
-from orchestrator.store import queries
-from orchestrator.store.progress import progress_of
+from orchestrator.store.progress import experiment_at_hand, progress_of
 from scaling.columns import SCHEMA_VERSION
 from scaling.errors import ScalingError
-from scaling.outcomes import RunStatus
 
 __all__ = ["Event", "Watcher"]
 
@@ -96,7 +94,7 @@ class Watcher:
         try:
             if self.database.exists:
                 with self.database.read() as session:
-                    found = progress_of(session, _at_hand(session)).to_dict()
+                    found = progress_of(session, experiment_at_hand(session)).to_dict()
         except ScalingError as error:
             problem = str(error)
         results = self.database.results()
@@ -105,12 +103,3 @@ class Watcher:
         self.looks += 1
         at = datetime.now(UTC).isoformat(timespec="seconds")
         return {"schema_version": SCHEMA_VERSION, "version": version, "results": results, "at": at, "problem": problem, **found}
-
-
-def _at_hand(session: Any) -> str | None:
-    """Name the experiment that has runs to come; None where none has, or several."""
-    still = [status for status in RunStatus if not status.is_final]
-    found = [
-        name for name, counts in queries.experiment_counts(session).items() if any(counts.get(str(status)) for status in still)
-    ]
-    return found[0] if len(found) == 1 else None

@@ -13,12 +13,12 @@ from sqlalchemy.orm import Session
 from orchestrator.store import finetunings, lease, searches
 from orchestrator.store.experiments import experiment_id, experiment_names, wanted_runs
 from orchestrator.store.models import IS_FINETUNED, Attempt, Metric, Run, now
-from orchestrator.store.queries import is_gone
+from orchestrator.store.queries import experiment_counts, is_gone
 from scaling.outcomes import RunStatus
 from scaling.rounding import significant
 from scaling.waiting import duration
 
-__all__ = ["AtWork", "Progress", "progress_of"]
+__all__ = ["AtWork", "Progress", "experiment_at_hand", "progress_of"]
 
 _SHOWN = 100
 """Most runs in training that are listed."""
@@ -100,10 +100,23 @@ class Progress:
         left = [] if not self.eta_seconds else [f"about {duration(self.eta_seconds)}"]
         return " · ".join([f"{self.over:,} of {self.total:,}", *left])
 
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> Progress:
+        """Make it again of what `to_dict` returned."""
+        running = tuple(AtWork(**{name: run[name] for name in AtWork.__dataclass_fields__}) for run in told["running"])
+        return cls(**{name: told[name] for name in cls.__dataclass_fields__} | {"running": running})
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
         more = ("examples_per_second", "mfu", "pace", "sentence", "total", "over")
         return {**asdict(self), "running": [asdict(run) for run in self.running], **{name: getattr(self, name) for name in more}}
+
+
+def experiment_at_hand(session: Session) -> str | None:
+    """Name the experiment that has runs to come; None where none has, or several."""
+    still = [str(status) for status in RunStatus if not status.is_final]
+    found = [name for name, counts in experiment_counts(session).items() if any(counts.get(status) for status in still)]
+    return found[0] if len(found) == 1 else None
 
 
 def progress_of(session: Session, experiment: str | None = None) -> Progress:

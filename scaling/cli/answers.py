@@ -144,7 +144,33 @@ class _Experiments(_Shape):
     interrupted: int = 0
 
 
-_SHAPES: dict[str, type[_Shape]] = {"runs": _Page, "run": _OneRun, "experiments": _Experiments}
+class _AtWork(_Shape):
+    id: str
+    family: str
+    model: str
+    epochs: float
+    learning_rate: float
+    seed: int
+    step: int
+    steps: int
+    train_loss: float | None
+    examples_per_second: float | None
+    mfu: float | None
+
+
+class _Progress(_Shape):
+    experiment: str | None
+    seconds: float
+    counts: dict[str, int]
+    running: list[_AtWork]
+    core_hours: float
+    estimated_core_hours: float
+    best_val_loss: float | None
+    eta_seconds: float | None
+    has_scheduler: bool
+
+
+_SHAPES: dict[str, type[_Shape]] = {"runs": _Page, "run": _OneRun, "experiments": _Experiments, "progress": _Progress}
 """Shape of an answer by the first part of its path under /api/v1, `run` for one run."""
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Annotated, Any
+
+import typer
 
 from scaling.cli.options import AsJson, Db, Server
+from scaling.errors import UsageError
 from scaling.rounding import amount, money, significant
 
 __all__ = ["EXAMPLES", "status_command"]
 
 EXAMPLES = """
 scaling status
+
+scaling status --watch  # goes on until nothing is left to do
 
 scaling status --json  # the same for a script
 
@@ -22,7 +28,14 @@ scaling status --server http://head:8000  # of a store elsewhere
 _WRONG, _READ, _SHOWN = ["failed", "diverged", "stopped"], 1000, 20
 
 
-def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson = False) -> None:
+def status_command(
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show the progress as `submit` does, until no run is pending or in training.")
+    ] = False,
+    db: Db = "scaling.db",
+    server: Server = None,
+    as_json: AsJson = False,
+) -> None:
     """Show experiments: runs by state, core-hours done and estimated, best loss.
 
     "core-hours" are useful ones, as if each run had been done alone; where runs
@@ -33,6 +46,15 @@ def status_command(db: Db = "scaling.db", server: Server = None, as_json: AsJson
     to be started anew have their reason below; one that several share is said once. "estimates off by" says how far a run's
     estimate at its start lies from what it took: the median over finished runs.
     """
+    if watch:
+        if as_json:
+            raise UsageError("--watch and --json do not go together", hint="`GET /api/v1/events` of `scaling serve` is a stream")
+        from scaling.cli.watching import looks_at
+        from scaling.cli.watching import watch as watch_progress
+
+        with suppress(KeyboardInterrupt):  # Ctrl-C is how it is meant to end
+            watch_progress(looks_at(db, server))
+        return
     found, failed = _of_the_store(db) if server is None else _of_the_server(server)
     if as_json:
         from scaling.cli.output import print_json

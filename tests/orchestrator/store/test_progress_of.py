@@ -1,12 +1,13 @@
 """How far an experiment is: counts, what is spent, what the runs in training log, and how long the rest takes."""
 
+import json
 from datetime import timedelta
 
 import pytest
 
 from orchestrator.store import Store, lease
 from orchestrator.store.models import Lease
-from orchestrator.store.progress import progress_of
+from orchestrator.store.progress import Progress, progress_of
 from tests.api.small_grid import begin
 
 
@@ -50,6 +51,7 @@ def test_the_time_left_is_by_what_was_done_since_the_scheduler_began(path):
     assert found.pace == "1,000 examples/s, MFU 5 %"
     assert found.sentence.startswith("12 of 30 · about ")
     assert found.to_dict()["running"][0]["examples_per_second"] == 1000.0
+    assert Progress.of(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def test_of_a_scheduler_that_is_gone_nothing_runs(path):

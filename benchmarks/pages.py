@@ -1,0 +1,198 @@
+"""How long a page takes while somebody writes to a large store, and what a fresh answer costs.
+
+    python benchmarks/pages.py [--runs 10000] [-n 40] [--clients 4] [--csv benchmarks/pages.csv]
+    python benchmarks/pages.py table    # what the file says, for docs/pages.md
+
+Makes a store of so many finished runs, starts `scaling serve` over it, and a writer that advances a run twice a second and finishes one every five
+seconds. For each page it prints, in milliseconds: p50, p95 and p99 of n requests by some clients at once, the 304 of one that knows the page, its
+kilobytes of HTML, and the processor seconds that its fresh answer took once a run had finished. Asserts nothing; appends a row a page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import http.client
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from a_large_store import add_runs, large_store, run_rows
+from csv_table import markdown, rows_of
+
+PAGES = ("/frontier", "/frontier/laws", "/frontier/trust", "/frontier/optimum", "/frontier/slices", "/learning-rate", "/plan", "/compare?by=model&a=nano-F1&b=nano-F3", "/runs", "/runs/{run}", "/experiments", "/experiments/made")  # fmt: skip
+COLUMNS = ("date", "runs", "page", "p50_ms", "p95_ms", "p99_ms", "not_modified_ms", "html_kb", "fresh_processor_seconds", "load")
+SCALING = str(Path(sys.executable).with_name("scaling"))
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Client:
+    """Asks one server for pages over one connection that stays open."""
+
+    def __init__(self, port: int) -> None:
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+
+    def get(self, page: str, tag: str = "") -> tuple[float, int, dict[str, str], bytes]:
+        """Return milliseconds, status, headers and body of the answer to a browser."""
+        began = time.perf_counter()
+        self.connection.request("GET", page, headers={"Accept": "text/html", "Host": "localhost", "If-None-Match": tag})
+        answer = self.connection.getresponse()
+        body = answer.read()
+        return 1e3 * (time.perf_counter() - began), answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
+
+    def fresh(self, page: str, seconds: float = 600) -> tuple[dict[str, str], bytes]:
+        """Ask until the answer is to the present store."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            _, status, headers, body = self.get(page)
+            if status == 200 and b'<html lang="en" data-stale>' not in body:
+                return headers, body
+            time.sleep(0.1)
+        raise TimeoutError(f"{page} had no fresh answer within {seconds:.0f} s")
+
+
+class Writer:
+    """Writes as a scheduler does: a step of a run in training twice a second, and a finished run every five, while not `paused`."""
+
+    def __init__(self, db: Path, first: int) -> None:
+        self.db, self.number, self.paused, self._over = db, first, threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def finish_one(self) -> None:
+        from orchestrator.store import Store
+
+        with Store.open(str(self.db)) as store, store.write() as session:
+            add_runs(session, run_rows(1, first=self.number))
+        self.number += 1
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        from sqlalchemy import update
+
+        from orchestrator.store import Store
+        from orchestrator.store.models import Run
+
+        ticks = 0
+        with Store.open(str(self.db)) as store:
+            while not self._over.wait(0.5):
+                if self.paused.is_set():
+                    continue
+                ticks += 1
+                with store.write() as session:
+                    session.execute(update(Run).where(Run.id == run_rows(1)[0]["id"]).values(reason=f"advanced {ticks}"))
+                if ticks % 10 == 0:
+                    self.finish_one()
+
+
+@contextmanager
+def served(db: Path) -> Iterator[tuple[int, int]]:
+    """Run `scaling serve` over the store: its port, and the id of the process that computes answers."""
+    with subprocess.Popen([SCALING, "serve", "--port", "0", "--db", str(db)], stderr=subprocess.PIPE, text=True) as server:
+        assert server.stderr is not None
+        port = int(server.stderr.readline().split("/frontier")[0].rpartition(":")[2])
+        try:
+            Client(port).get("/frontier")
+            yield port, _worker_of(server.pid)
+        finally:
+            server.terminate()
+
+
+def _worker_of(server: int) -> int:
+    """Return the child that took most processor time: the other one only watches for shared resources."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        children = [int(child) for child in Path(f"/proc/{server}/task/{server}/children").read_text().split()]
+        children += [
+            int(child) for task in Path(f"/proc/{server}/task").iterdir() for child in (task / "children").read_text().split()
+        ]
+        if children:
+            return max(set(children), key=processor_seconds)
+        time.sleep(0.2)
+    raise TimeoutError("the server started no worker")
+
+
+def processor_seconds(process: int) -> float:
+    """Return what a process has taken so far, user and system."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def measured(page: str, port: int, worker: int, writer: Writer, times: int, clients: int) -> dict[str, object]:
+    """Measure one page: alone for a fresh answer, then by all clients while the writer is at work."""
+    writer.paused.set()
+    client = Client(port)
+    client.fresh(page)
+    writer.finish_one()
+    before = processor_seconds(worker)
+    headers, body = client.fresh(page)
+    took = processor_seconds(worker) - before
+    known = [client.get(page, headers.get("etag", "")) for _ in range(5)]
+    unchanged = [milliseconds for milliseconds, status, *_ in known if status == 304]
+    writer.paused.clear()
+    with ThreadPoolExecutor(clients) as pool:
+        asked = [pool.submit(lambda: [Client(port).get(page)[0] for _ in range(times // clients)]) for _ in range(clients)]
+        took_ms = sorted(one for answer in asked for one in answer.result())
+    return {
+        "p50_ms": round(statistics.median(took_ms), 1),
+        "p95_ms": round(took_ms[int(0.95 * (len(took_ms) - 1))], 1),
+        "p99_ms": round(took_ms[int(0.99 * (len(took_ms) - 1))], 1),
+        "not_modified_ms": round(statistics.median(unchanged), 1) if unchanged else "",
+        "html_kb": round(len(body) / 1e3),
+        "fresh_processor_seconds": round(took, 2),
+    }
+
+
+def table(path: Path) -> str:
+    """A row a page, of the newest date for each number of runs."""
+    rows = rows_of(path)
+    newest = {row["runs"]: row["date"] for row in rows}
+    head = ["runs", "page", "p50, ms", "p95, ms", "p99, ms", "304, ms", "HTML, kB", "fresh answer, processor s"]
+    shown = [row for row in rows if row["date"] == newest[row["runs"]]]
+    return markdown(head, [[f"{int(row['runs']):,}", f"`{row['page']}`", *(row[name] for name in COLUMNS[3:9])] for row in shown])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", nargs="?", choices=["run", "table"], default="run")
+    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("-n", type=int, default=40)
+    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--pages", nargs="*", default=PAGES)
+    parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
+    options = parser.parse_args()
+    if options.what == "table":
+        print(table(options.csv))
+        return
+    date, is_new = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M"), not options.csv.exists()
+    with tempfile.TemporaryDirectory() as folder, options.csv.open("a", newline="") as file:
+        out = csv.DictWriter(file, COLUMNS)
+        if is_new:
+            out.writeheader()
+        db = Path(folder) / "large.db"
+        large_store(db, options.runs)
+        writer = Writer(db, options.runs)
+        with served(db) as (port, worker):
+            for page in options.pages:
+                link = page.replace("{run}", run_rows(1)[0]["id"])
+                found = measured(link, port, worker, writer, options.n, options.clients)
+                row = {"date": date, "runs": options.runs, "page": page, **found, "load": round(os.getloadavg()[0], 1)}
+                out.writerow(row)
+                print("  ".join(f"{name} {row[name]}" for name in COLUMNS[2:]), flush=True)
+        writer.close()
+
+
+if __name__ == "__main__":
+    main()
