@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +53,7 @@ class Frontier:
         """Return a diagnostic where runs do no better than guessing, see `analysis.diagnostics`."""
         return tuple(at_chance(self.runs, self.metric))
 
-    @property
+    @cached_property
     def currency(self) -> str | None:
         """Return the label of `cost` in the points; None where there is none, or runs have several."""
         return currency_of(self.runs)

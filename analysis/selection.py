@@ -259,9 +259,9 @@ def _short_of_their_steps(table: pd.DataFrame, axes: Sequence[str]) -> pd.Series
     done, whole, short = found
     if not ((whole > 0) & (done > 0) & ~short).any():
         return words
-    return words.mask(
-        short, [f"finished at {words_of(str(done.name))[-1]} {have:g} of {of:g}" for have, of in zip(done, whole, strict=True)]
-    )
+    unit = words_of(str(done.name))[-1]
+    words[short] = [f"finished at {unit} {have:g} of {of:g}" for have, of in zip(done[short], whole[short], strict=True)]
+    return words
 
 
 def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:

@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.answered import Answered, Of
+from api.apart import PREFIX, Figures
 from api.database import Database
 from api.inward import Reply
 from api.worker import Worker
@@ -79,8 +80,12 @@ class Answers:
         self._answered = answered
         self._patience = patience_seconds
         self._links: OrderedDict[Link, _Link] = OrderedDict()
+        self._figures = Figures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._figures.response(scope["path"])(scope, receive, send)
+            return
         of = self._answered.of(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
         version = None if of is None else await self._version(of)
         if of is None or version is None:  # no store yet, or one whose versions cannot be told
@@ -154,6 +159,9 @@ class Answers:
             reply = await asyncio.wrap_future(self.worker.begin(path, query, accept, {"version": version, "of": of}))
         finally:
             known.under_way = None
+        if is_html:
+            reply.body = self._figures.apart(reply.body)
+            reply.headers = [header for header in reply.headers if header[0] != b"content-length"]
         found = _Kept(reply, version, known.begun, time.monotonic())
         known.kept = None if reply.status >= 500 else found
         self._forget_oldest(link)
@@ -178,7 +186,8 @@ class Answers:
             return _as_stale(render(request, "computing.html", code=202))
         found = kept.reply
         response = Response(found.body, found.status)
-        response.raw_headers = [*found.headers]
+        length = [header for header in response.raw_headers if header[0] == b"content-length"]
+        response.raw_headers = [*(header for header in found.headers if header[0] != b"content-length"), *length]
         return response if kept.version == version else _as_stale(response)
 
 

@@ -14,7 +14,7 @@ from api.database import Database
 
 __all__ = ["Conditional"]
 
-_NOT_OF_THE_STORE = ("/assets/", "/healthz", "/readyz", "/version", "/openapi.json", "/login", "/api/v1/events")
+_NOT_OF_THE_STORE = ("/assets/", "/healthz", "/readyz", "/version", "/openapi.json", "/login", "/api/v1/events", "/figures/")
 
 
 class Conditional:

@@ -43,7 +43,7 @@ __all__ = ["TAB", "router"]
 
 TAB = Tab(1, "/frontier", "Frontier")
 
-ROWS_SHOWN = 500
+ROWS_SHOWN = 150
 
 PLAIN = "power"
 """The form of the study, which is shown beside the law."""

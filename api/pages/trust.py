@@ -21,7 +21,7 @@ from scaling.columns import SCHEMA_VERSION
 
 __all__ = ["router"]
 
-ROWS_SHOWN = 500
+ROWS_SHOWN = 250
 
 
 def _fit(database: Database, question: TrustQuestion) -> Fit:

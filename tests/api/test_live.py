@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -15,6 +16,7 @@ from starlette.testclient import TestClient
 from api import create_app
 from api.answered import Answered, of_results, of_store
 from api.answers import Answers
+from api.apart import Figures
 from api.database import Database
 from api.inward import Reply, ask
 from api.watcher import Watcher
@@ -242,3 +244,17 @@ def test_its_own_process_answers_as_threads_do(filled_store, client, tmp_path):
     with TestClient(app) as other:
         body = other.get("/frontier.csv").text
     assert body == client.get("/frontier.csv").text
+
+
+def test_figures_of_a_large_page_are_apart_and_those_of_a_small_one_are_not():
+    figures, figure = Figures(), b'{"data": ["' + b"x" * 200_000 + b'"]}'
+    page = b'<p><script type="application/json">' + figure + b'</script><script type="application/json">{}</script>'
+    small = figures.apart(page)
+    assert len(small) < 200
+    assert b'<script type="application/json">{}</script>' in small
+    (address,) = re.findall(r'data-src="([^"]+)"', small.decode())
+    answer = figures.response(address)
+    assert bytes(answer.body) == figure
+    assert "immutable" in answer.headers["cache-control"]
+    assert figures.response("/figures/other.json").status_code == 404
+    assert figures.apart(page[-100:]) == page[-100:]

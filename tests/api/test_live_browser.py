@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
+import api.apart
 from api import create_app
 from api.serving import Server
 from orchestrator.store import Store
@@ -122,7 +123,8 @@ def test_a_server_that_is_away_is_told_and_the_page_goes_on_when_it_is_back(page
         until(lambda: page.evaluate("document.querySelectorAll('#runs tbody tr').length") == 35, 30)
 
 
-def test_a_first_answer_is_announced_and_comes_by_itself(page, tmp_path):
+def test_a_first_answer_is_announced_and_comes_by_itself_its_figures_apart(page, tmp_path, monkeypatch):
+    monkeypatch.setattr(api.apart, "_LARGE_PAGE", 1_000)
     path = tmp_path / "begun.db"
     begin(path, finished=20)
     with served(path, patience_seconds=0.0) as port:
@@ -131,6 +133,7 @@ def test_a_first_answer_is_announced_and_comes_by_itself(page, tmp_path):
         assert "being computed" in page.inner_text("h1")
         page.locator("#frontier[data-drawn]").wait_for(timeout=60_000)
         assert page.evaluate("document.documentElement.dataset.stale") is None
+        assert page.locator("#frontier script").get_attribute("data-src").startswith("/figures/")
         finish(path, ["nano-F3"], first=600)
         page.reload()
         assert page.is_visible("#stale")

@@ -11,10 +11,21 @@
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+  // The figures of a large page come after it, each by its own address.
+  const sources = new WeakMap();
+  const addressOf = (chart) => chart.querySelector("script").dataset.src;
+  const sourceOf = (chart) => sources.get(chart) ?? chart.querySelector("script").textContent;
+
+  async function fetched(chart) {
+    const address = addressOf(chart);
+    if (!address) { sources.delete(chart); return; }
+    const answer = await fetch(address);
+    if (answer.ok) sources.set(chart, await answer.text());
+  }
+
   // The figure with the page's ink for its neutral text and lines, fitted to the width there is.
   function figureOf(chart) {
-    const source = chart.querySelector("script").textContent;
-    const themed = source.replaceAll(chart.dataset.neutral, colour("--ink-2")).replaceAll(chart.dataset.faint, colour("--grid"));
+    const themed = sourceOf(chart).replaceAll(chart.dataset.neutral, colour("--ink-2")).replaceAll(chart.dataset.faint, colour("--grid"));
     const figure = JSON.parse(themed);
     figure.layout.hoverlabel = { ...figure.layout.hoverlabel, bgcolor: colour("--surface"), bordercolor: colour("--line"), font: { color: colour("--ink") } };
     if (chart.clientWidth < NARROW_PX) narrow(figure, chart.clientWidth);
@@ -70,7 +81,7 @@
   const INK = "#4a4e53", HEAD_PX = 64;
 
   function save(chart, format) {
-    const { data, layout } = JSON.parse(chart.querySelector("script").textContent.replaceAll(chart.dataset.neutral, INK));
+    const { data, layout } = JSON.parse(sourceOf(chart).replaceAll(chart.dataset.neutral, INK));
     const { title, subtitle } = chart.dataset;
     const day = new Date().toISOString().slice(0, 10);
     const said = [subtitle, document.querySelector("footer")?.dataset.store, day].filter(Boolean).join(" · ");
@@ -88,7 +99,7 @@
 
   // On paper: dark ink on white, whatever the screen has, and no wider than the page.
   function drawForPaper(chart) {
-    const { data, layout } = JSON.parse(chart.querySelector("script").textContent);
+    const { data, layout } = JSON.parse(sourceOf(chart));
     return Plotly.react(chart.querySelector(".plot"), data, { ...layout, width: PAPER_PX }, CONFIG);
   }
 
@@ -151,10 +162,12 @@
   const runsOf = (plot) => (plot._fullData ?? []).flatMap((trace) => [...(trace.customdata ?? [])]);
 
   async function refresh(chart) {
-    const source = chart.querySelector("script").textContent, plot = chart.querySelector(".plot");
+    const source = addressOf(chart) ?? chart.querySelector("script").textContent, plot = chart.querySelector(".plot");
     if (drawn.get(chart) === source) return;
     const isFirst = !drawn.has(chart), before = new Set(runsOf(plot));
     drawn.set(chart, source);
+    await fetched(chart);
+    if (drawn.get(chart) !== source || !sourceOf(chart)) return; // a newer one is on its way
     await draw(chart);
     if (isFirst) bind(chart);
     else if (before.size) pulse(plot, before);
@@ -183,13 +196,14 @@
   const axisName = (short) => `${short[0]}axis${short.slice(1)}`;
 
   const charts = () => [...document.querySelectorAll(".chart")];
+  const shown = () => charts().filter((chart) => chart.dataset.drawn);
   charts().forEach(refresh);
   document.addEventListener("swapped", () => charts().forEach(refresh));
   window.addEventListener("beforeprint", () => {
     for (const part of document.querySelectorAll("details")) part.open = true;
-    charts().forEach(drawForPaper);
+    shown().forEach(drawForPaper);
   });
-  window.addEventListener("afterprint", () => charts().forEach(draw));
-  dark.addEventListener("change", () => charts().forEach(draw));
-  window.addEventListener("resize", () => charts().filter((chart) => String(chart.clientWidth < NARROW_PX) !== chart.dataset.narrow).forEach(draw));
+  window.addEventListener("afterprint", () => shown().forEach(draw));
+  dark.addEventListener("change", () => shown().forEach(draw));
+  window.addEventListener("resize", () => shown().filter((chart) => String(chart.clientWidth < NARROW_PX) !== chart.dataset.narrow).forEach(draw));
 })();
