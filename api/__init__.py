@@ -7,6 +7,9 @@
 | `pages/`, `templates/`, `static/` | the pages, a file with its template each; a `Page` of the analysis declares its JSON and CSV too |
 | `asking` | how a link asks a question of `analysis.questions`: the query parameters, and the command that answers the same |
 | `studies` | the answers that several pages share: frontier, laws, optimum of a question |
+| `answers`, `answered`, `worker`, `inward` | the last answer at once, while one computation for all clients makes the next in a process of its own |
+| `watcher`, `v1/events` | one look at the store for all clients of the event stream |
+| `apart`, `serving` | figures of large pages by their own address; the server process |
 | `database` | the store as the pages see it: it may appear, change or go away while the server runs |
 | `problems` | one shape for every error, as JSON and as a page |
 | `rendering`, `tables`, `paging` | HTML from templates, CSV, keyset pages |

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
+from analysis.questions import Question
+from api.asking import asks
 from api.database import TheDatabase
 from orchestrator.store.progress import experiment_at_hand, progress_of
 from scaling.columns import SCHEMA_VERSION
@@ -53,12 +55,13 @@ _EXAMPLE = {
     summary="How far the runs are",
     responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
 )
-def progress(
-    database: TheDatabase,
-    experiment: Annotated[
-        str | None, Query(description="An experiment; left out, the one that has runs to come, or the whole store.")
-    ] = None,
-) -> dict[str, object]:
-    """Tell runs by status, core-hours spent and estimated, the time left, and the runs in training with their throughput and MFU."""
+def progress(question: Annotated[Question, asks(Question)], database: TheDatabase) -> dict[str, object]:
+    """Tell runs by status, core-hours spent and estimated, the time left, and the runs in training with their throughput and MFU.
+
+    Without `experiment` it is of the one that has runs to come, or of the whole store.
+    """
     with database.read() as session:
-        return {"schema_version": SCHEMA_VERSION, **progress_of(session, experiment or experiment_at_hand(session)).to_dict()}
+        return {
+            "schema_version": SCHEMA_VERSION,
+            **progress_of(session, question.experiment or experiment_at_hand(session)).to_dict(),
+        }
