@@ -13,7 +13,8 @@
 | `database` | the store as the pages see it: it may appear, change or go away while the server runs |
 | `problems` | one shape for every error, as JSON and as a page |
 | `rendering`, `tables`, `paging` | HTML from templates, CSV, keyset pages |
-| `conditional`, `security`, `assets`, `health` | ETag and 304, headers, files for the browser, probes |
+| `conditional`, `security`, `assets` | ETag and 304, headers, files for the browser |
+| `health`, `metrics` | probes, and numbers for Prometheus |
 | `guard`, `token` | who may change runs: the token, the login of a browser, requests of other sites |
 | `hosts`, `nul`, `head`, `unfinished` | for which names it answers, the character NUL, HEAD, requests that are never finished |
 

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 
-from api import assets, health, pages, problems, v1
+from api import assets, health, metrics, pages, problems, v1
 from api.answered import Answered
 from api.answers import Answers
 from api.conditional import Conditional
@@ -18,6 +18,7 @@ from api.database import Database
 from api.guard import Guard, Login
 from api.head import HeadAsGet
 from api.hosts import AllowedHosts, host_names
+from api.metrics import RequestTimes, TimesRequests
 from api.nul import RefusesNul
 from api.security import SecurityHeaders
 from api.watcher import Watcher
@@ -72,6 +73,7 @@ def create_app(
     app.add_middleware(AllowedHosts, names=names)
     app.add_middleware(HeadAsGet)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(TimesRequests, times=app.state.times)
     return app
 
 
@@ -84,13 +86,13 @@ def routes_over(database: Database, *, can_steer: bool = False, **settings: Any)
         title="scaling",
         summary="Runs, laws and the compute-optimal frontier",
         version=metadata.version("scaling"),
-        docs_url=None,  # both pages load scripts from another host
+        docs_url=None,  # both pages load scripts from another host; ours is api.pages.docs
         redoc_url=None,
         responses=problems.OPENAPI_RESPONSES,
         **settings,
     )
-    app.state.database, app.state.can_steer = database, can_steer
-    for part in (assets, health, v1, pages):
+    app.state.database, app.state.can_steer, app.state.times = database, can_steer, RequestTimes()
+    for part in (assets, health, metrics, v1, pages):
         app.include_router(part.router)
     problems.install(app)
     return app

@@ -1,4 +1,6 @@
-"""Files for the browser, all served from here: plotly.js as the Python package ships it, and our own style and scripts.
+"""Files for the browser, all served from here: plotly.js as the Python package ships it, swagger-ui, and our own style and scripts.
+
+swagger-ui lies in static/swagger as npm's `swagger-ui-dist` has it, compressed; its licence stands beside it.
 
 A URL carries the version or a digest of the content, so the browser may keep it for ever. A file is compressed once, when first asked for.
 """
@@ -20,6 +22,7 @@ from analysis.figures.script import plotly_js, plotly_version
 __all__ = ["asset_url", "router"]
 
 PLOTLY = "plotly.js"
+_SWAGGER, _SWAGGER_VERSION = ("swagger-ui-bundle.js", "swagger-ui.css"), "5.35.0"
 _MEDIA_TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _PAGES = tuple(entry.name for entry in files("api").joinpath("static").iterdir() if entry.name.rpartition(".")[2] in _MEDIA_TYPES)
 _OWN = tuple(sorted((*_PAGES, *presentation.STATIC)))
@@ -28,10 +31,11 @@ _OWN = tuple(sorted((*_PAGES, *presentation.STATIC)))
 @dataclass(frozen=True)
 class _Asset:
     plain: bytes
+    as_packed: bytes | None = None
 
     @cached_property
     def packed(self) -> bytes:
-        return gzip.compress(self.plain, compresslevel=6, mtime=0)
+        return self.as_packed or gzip.compress(self.plain, compresslevel=6, mtime=0)
 
 
 @cache
@@ -46,7 +50,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/assets/{file}")
 def asset(file: str, request: Request) -> Response:
-    name = next((name for name in (PLOTLY, *_OWN) if asset_url(name) == f"/assets/{file}"), None)
+    name = next((name for name in (PLOTLY, *_SWAGGER, *_OWN) if asset_url(name) == f"/assets/{file}"), None)
     if name is None:
         raise HTTPException(404)
     found = _asset(name)
@@ -61,10 +65,15 @@ def asset(file: str, request: Request) -> Response:
 def _asset(name: str) -> _Asset:
     if name == PLOTLY:
         return _Asset(plotly_js().encode())
+    if name in _SWAGGER:
+        packed = files("api").joinpath("static", "swagger", f"{name}.gz").read_bytes()
+        return _Asset(gzip.decompress(packed), packed)
     return _Asset(presentation.static(name) if name in presentation.STATIC else files("api").joinpath("static", name).read_bytes())
 
 
 def _version(name: str) -> str:
     if name == PLOTLY:
         return plotly_version()
+    if name in _SWAGGER:
+        return _SWAGGER_VERSION
     return hashlib.sha256(_asset(name).plain).hexdigest()[:10]

@@ -14,7 +14,8 @@ from api.database import Database
 
 __all__ = ["Conditional"]
 
-_NOT_OF_THE_STORE = ("/assets/", "/healthz", "/readyz", "/version", "/openapi.json", "/login", "/api/v1/events", "/figures/")
+_NOT_OF_THE_STORE = ("/assets/", "/figures/", "/healthz", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/login")
+_NOT_OF_THE_STORE += ("/api/v1/events",)
 
 
 class Conditional:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 from scaling.errors import UsageError
 
@@ -17,37 +14,26 @@ __all__ = ["Position"]
 
 @dataclass(frozen=True)
 class Position:
-    """Marks a place in the list: after the run with this `created_at` and `id`, which is the `count`-th of the whole list."""
+    """Marks a place in the list: after the run `run_id`, where `count` runs come before; or before it, for the page before (`back`)."""
 
-    created_at: datetime
     run_id: str
     count: int
-
-    @classmethod
-    def after(cls, row: Mapping[str, Any], count: int) -> Position:
-        return cls(datetime.fromisoformat(row["created_at"]), row["id"], count)
+    back: bool = False
 
     def token(self) -> str:
         """Return an opaque text for a URL; its content may change between versions."""
-        text = json.dumps([self.created_at.isoformat(), self.run_id, self.count], separators=(",", ":"))
+        text = json.dumps([self.run_id, self.count, int(self.back)], separators=(",", ":"))
         return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
     @classmethod
     def parse(cls, token: str) -> Position:
         """Read what `token` made. Raises `UsageError` for any other text."""
         try:
-            created_at, run_id, count = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-            if not isinstance(run_id, str) or "\x00" in run_id or not isinstance(count, int) or not 0 <= count < 2**53:
+            run_id, count, back = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+            if not isinstance(run_id, str) or not run_id.isprintable() or not isinstance(count, int) or not 0 <= count < 2**53:
                 raise ValueError(f"{run_id!r}, {count!r}")
-            time = datetime.fromisoformat(created_at)
-            time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-            return cls(time, run_id, count)
+            return cls(run_id, count, bool(back))
         except (ValueError, TypeError, OverflowError, RecursionError, binascii.Error) as error:
             raise UsageError(
                 "`next` is not a token that this API gave out", hint="leave it out to start from the first page"
             ) from error
-
-    @property
-    def key(self) -> tuple[datetime, str]:
-        """Return what `queries.runs(after=…)` takes."""
-        return self.created_at, self.run_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from api.answered import of_store
+from api.asking import command_line
 from api.database import TheDatabase
 from api.pages.welcome import no_store
 from api.rendering import render
@@ -17,7 +19,8 @@ from api.tables import csv_response
 from api.v1.experiments import experiment_named
 from api.v1.steering import ACTIONS
 from orchestrator.store import queries
-from orchestrator.store.steering import possible
+from orchestrator.store.progress import progress_of
+from orchestrator.store.steering import Steer, possible
 from scaling.columns import table_rows
 from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
@@ -26,6 +29,8 @@ __all__ = ["router"]
 
 _TROUBLE = (RunStatus.FAILED, RunStatus.DIVERGED, RunStatus.STOPPED, RunStatus.CANCELLED)
 _TROUBLE_SHOWN = 200
+_NAMED = 12
+_AT_STEP = re.compile(r"step [0-9,]+")
 
 router = APIRouter(include_in_schema=False)
 
@@ -56,6 +61,7 @@ def experiment_page(name: str, database: TheDatabase, request: Request) -> Respo
     statuses = {str(run["status"]) for run in runs}
     with database.read() as session:
         scheduler, revision = queries.scheduler(session), queries.revision(session, name)
+        pace = progress_of(session, name)
     trouble = sorted((run for run in runs if run["status"] in _TROUBLE), key=lambda run: _TROUBLE.index(run["status"]))
     return render(
         request,
@@ -63,6 +69,8 @@ def experiment_page(name: str, database: TheDatabase, request: Request) -> Respo
         headers={"Cache-Control": "no-store"},  # who holds the lease depends on the time
         experiment=row,
         actions=[steer for steer in ACTIONS if any(steer in possible(status) for status in statuses)],
+        pace=pace,
+        failures=failures(name, runs, database.url),
         scheduler=scheduler,
         revision=revision,
         cells=_cells(runs),
@@ -73,6 +81,35 @@ def experiment_page(name: str, database: TheDatabase, request: Request) -> Respo
         has_diverged=any(run["status"] == RunStatus.DIVERGED for run in trouble),
         has_failed=any(run["status"] == RunStatus.FAILED for run in trouble),
     )
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Groups runs that ended with the same status and message. command: retries them; None where they would end so again."""
+
+    status: str
+    message: str
+    runs: list[str]
+    command: str | None
+
+
+def failures(experiment: str, runs: Iterable[Mapping[str, Any]], db: str) -> list[Failure]:
+    """Group the runs that went wrong by status and the first line of their reason, numbers of steps aside; the most frequent first."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = defaultdict(list)
+    for run in runs:
+        if run["status"] in _TROUBLE:
+            message = run["reason"].partition("\n")[0]
+            groups[run["status"], _AT_STEP.sub("step …", message)].append(run)
+    found = []
+    for (status, message), alike in sorted(
+        groups.items(), key=lambda group: (_TROUBLE.index(RunStatus(group[0][0])), -len(group[1]))
+    ):
+        ids = [str(run["id"]) for run in alike]
+        is_retried = Steer.RETRY in possible(status) and not alike[0].get("imported_from")
+        which = [run[:8] for run in ids] if len(ids) <= _NAMED else ["--experiment", experiment]
+        command = command_line(["scaling", "retry", *which], db) if is_retried else None
+        found.append(Failure(status, alike[0]["reason"].partition("\n")[0] if len(alike) == 1 else message, ids, command))
+    return found
 
 
 def _cells(runs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, float], Cell]:

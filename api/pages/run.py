@@ -15,12 +15,15 @@ from analysis import EndForecast
 from analysis.presentation import figure_json
 from api.database import TheDatabase
 from api.pages.curves import curve_figures
+from api.pages.overlay import MOST
 from api.pages.welcome import no_store
 from api.rendering import render
 from api.tables import csv_response
 from api.v1.runs import run_with_curves
+from orchestrator.logs import end_of_log, log_of
 from orchestrator.running import forecast_of
-from scaling.columns import FINETUNING
+from orchestrator.store import queries
+from scaling.columns import FINETUNING, RECIPE_COLUMNS, model_title
 from scaling.errors import ScalingError
 from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
@@ -50,10 +53,18 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         return RedirectResponse(f"/runs/{run['id']}", 307)
     forecast = _forecast(database, run)
     seconds = {name: sum(attempt[f"{name}_seconds"] or 0.0 for attempt in run["attempt_rows"]) for name in SPENT_ON}
+    with database.read() as session:
+        alike = queries.siblings(session, run["id"])
+    log = end_of_log(log_of(run["attempt_rows"][-1])) if run["attempt_rows"] else None
     return render(
         request,
         "run.html",
+        headers={"Cache-Control": "no-store"} if log is not None else None,  # a log grows between commits
         run=run,
+        title=run_title(run),
+        siblings=alike if len(alike) > 1 else [],
+        siblings_shown=_nearest(alike, run["id"]),
+        log=log,
         figures=[
             (title, figure_json(figure)) for title, figure in curve_figures(curves, run["evaluations"], run["steps"], forecast)
         ],
@@ -76,6 +87,28 @@ def _forecast(database: TheDatabase, run: Mapping[str, Any]) -> EndForecast | No
         return None
 
     return database.remember(("forecast", run["id"], run["step"]), found)
+
+
+def _nearest(alike: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:
+    """Return the ids of this run and of those beside it, as many as can be compared."""
+    ids = [str(row["id"]) for row in alike]
+    first = max(0, min(ids.index(run_id) - MOST // 2, len(ids) - MOST)) if run_id in ids else 0
+    return ids[first : first + MOST]
+
+
+def run_title(run: Mapping[str, Any]) -> str:
+    """Write all that tells a run apart: model, data set, epochs, rate, batch size, what of its recipe is not neutral, seed."""
+    parts = [model_title(run)]
+    parts += [f"on {run['dataset']}"] if run["dataset"] else []
+    if run["epochs"] is not None:
+        parts.append(f"{run['epochs']:g} epoch{'' if run['epochs'] == 1 else 's'}")
+    named = (("learning_rate", "rate"), ("batch_size", "batch"), ("weight_decay", "weight decay"))
+    parts += [f"{word} {run[name]:g}" for name, word in named if run.get(name) is not None]
+    parts += [
+        f"{column.name.replace('_', ' ')} {run[column.name]}" for column in RECIPE_COLUMNS if run.get(column.name) is not None
+    ]
+    parts += [] if run["seed"] is None else [f"seed {run['seed']}"]
+    return " · ".join([*parts, *(["fine-tuned"] if run["stage"] == FINETUNING else [])])
 
 
 def typical_pace(curves: Mapping[str, Sequence[tuple[int, float | None]]]) -> dict[str, float | None]:

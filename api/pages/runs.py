@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request, Response
 
 from api.database import TheDatabase
@@ -11,14 +13,32 @@ from api.rendering import render
 from api.tables import csv_response
 from api.v1.runs import AskedRuns, page_of_runs
 from orchestrator.store import queries
+from orchestrator.store.asked_runs import EXAMPLE, NEWEST, OLDEST, SORTABLE
 from orchestrator.store.experiments import experiment_names
-from scaling.columns import table_rows
+from scaling.columns import RUN_COLUMNS, Column, table_rows
+from scaling.errors import UnknownName
 from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
 
 __all__ = ["TAB", "router"]
 
 TAB = Tab(2, "/runs", "Runs")
+
+SHOWN = (
+    "status",
+    "model",
+    "epochs",
+    "learning_rate",
+    "seed",
+    "val_loss",
+    "val_top1",
+    "core_hours",
+    "train_flops",
+    "step",
+    "reason",
+)
+CHOOSABLE = tuple(column for column in RUN_COLUMNS if column.name != "id")
+"""The columns that a reader chooses among; the id stands before them."""
 
 router = APIRouter(include_in_schema=False)
 
@@ -30,7 +50,7 @@ def runs_as_csv(question: AskedRuns, database: TheDatabase) -> Response:
         rows = page_of_runs(database, question).rows
     else:
         with database.read() as session:
-            rows = queries.runs(session, **question.wanted)
+            rows = queries.runs(session, **question.wanted, sort=question.sort or OLDEST)
     return csv_response(csv_text(*table_rows(rows)), "runs")
 
 
@@ -47,7 +67,11 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
         request,
         "runs.html",
         question=question,
-        page=page_of_runs(database, question),
+        page=page_of_runs(database, question, sort=NEWEST),
+        sort=question.sort or NEWEST,
+        sortable=SORTABLE,
+        columns=_columns(question.columns or SHOWN),
+        choosable=CHOOSABLE,
         shown={"status": question.status[0] if question.status and len(question.status) == 1 else None},
         in_all=in_all,
         counts=counts,
@@ -57,5 +81,15 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
             "status": [str(status) for status in RunStatus],
             "family": families if len(families := sorted({family for family, _ in models if family})) > 1 else None,
             "model": [model for _, model in models if model],
+            "q": EXAMPLE,
         },
     )
+
+
+def _columns(names: Sequence[str]) -> list[Column]:
+    known = {column.name: column for column in CHOOSABLE}
+    names = [name.strip() for some in names for name in some.split(",")]
+    for name in names:
+        if name not in known:
+            raise UnknownName("column", name, known)
+    return [known[name] for name in names]

@@ -73,7 +73,7 @@
     if (old.isEqualNode(fresh)) return;
     if (old.nodeType !== Node.ELEMENT_NODE) { old.nodeValue = fresh.nodeValue; return; }
     if (old.matches(".plot, [data-mine]")) return;
-    if (old.matches("form") && (isBeingFilledIn(old) || isFilledIn(old))) return;
+    if (old.matches("form:not([data-live])") && (isBeingFilledIn(old) || isFilledIn(old))) return;
     if (old.matches("thead") && old.textContent.trim() === fresh.textContent.trim()) return; // its buttons sort
     for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !isReaders(old, name)) old.setAttribute(name, value);
     for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !isReaders(old, name)) old.removeAttribute(name);

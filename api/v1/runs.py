@@ -13,6 +13,7 @@ from api.database import Database, TheDatabase
 from api.paging import Position
 from api.problems import naming_a_path
 from orchestrator.store import queries
+from orchestrator.store.asked_runs import EXAMPLE, OLDEST
 from orchestrator.store.payloads import run_payload, runs_payload
 
 __all__ = ["AskedRuns", "Page", "page_of_runs", "router", "run_with_curves"]
@@ -43,18 +44,31 @@ _RUN = {
 class RunsQuestion(Question):
     """Asks for runs, and for a page of them."""
 
-    FORM: ClassVar[tuple[str, ...]] = ("experiment", "status", "family", "model")
+    FORM: ClassVar[tuple[str, ...]] = ("experiment", "status", "family", "model", "q")
 
     status: Annotated[tuple[str, ...] | None, Asked("Only runs in one of these states.", "Status", any="any")] = None
     family: Annotated[str | None, Asked("Only runs of this model family.", "Family", any="all")] = None
     model: Annotated[str | None, Asked("Only runs of this model.", "Model", any="all")] = None
+    q: Annotated[
+        str | None, Asked(f"Only runs with all of these words: `{EXAMPLE}`; see docs/columns.md.", "With all of these words")
+    ] = None
+    sort: Annotated[
+        str | None, Asked("A column, as `val_loss`; `-val_loss` has the largest first. Oldest first when left out.")
+    ] = None
+    columns: Annotated[tuple[str, ...] | None, Asked("Columns that the page shows; JSON and CSV have all.")] = None
     limit: Annotated[int | None, Asked("Runs a page; 100 when left out.", least=1, most=MOST_RUNS_A_PAGE)] = None
     next: Annotated[str | None, Asked("The token `next` of the page before.")] = None
 
     @property
     def wanted(self) -> dict[str, Any]:
         """Return the conditions on runs, as `orchestrator.store.queries` takes them."""
-        return {"experiment": self.experiment, "family": self.family, "model": self.model, "status": self.status or ()}
+        return {
+            "experiment": self.experiment,
+            "family": self.family,
+            "model": self.model,
+            "status": self.status or (),
+            "q": self.q or "",
+        }
 
 
 AskedRuns = Annotated[RunsQuestion, asks(RunsQuestion)]
@@ -62,12 +76,13 @@ AskedRuns = Annotated[RunsQuestion, asks(RunsQuestion)]
 
 @dataclass(frozen=True)
 class Page:
-    """Holds a page: `rows` number `first` … `last` of `total` that match; `next` is the token of the page after, if there is one."""
+    """Holds a page: `rows` number `first` … `last` of `total` that match; `next` and `previous` are tokens of the pages beside it."""
 
-    rows: list[dict[str, object]]
+    rows: list[dict[str, Any]]
     first: int
     total: int
     next: str | None
+    previous: str | None
 
     @property
     def last(self) -> int:
@@ -103,19 +118,27 @@ def run(run_id: str, database: TheDatabase) -> dict[str, object]:
     return run_payload(*run_with_curves(database, run_id))
 
 
-def page_of_runs(database: Database, question: RunsQuestion) -> Page:
-    """Read a page of runs. Raises `UnknownName` for an experiment or status that does not exist, `UsageError` for a foreign `next`."""
-    start = Position.parse(question.next) if question.next else None
+def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDEST) -> Page:
+    """Read a page of runs. sort: where the question leaves it out.
+
+    Raises `UnknownName` for an experiment, status, field or column that does not exist, `UsageError` for a foreign `next`.
+    """
+    start, sort = Position.parse(question.next) if question.next else Position("", 0), question.sort or sort
     limit = question.limit or RUNS_A_PAGE
+    asked = {**question.wanted, "sort": sort, "limit": limit + 1}  # one more: is there another page?
     with database.read() as session:
         total = queries.count_runs(session, **question.wanted)
-        rows = queries.runs(
-            session, **question.wanted, after=start.key if start else None, limit=limit + 1
-        )  # one more: is there a next page?
-    before = start.count if start else 0
-    more, rows = len(rows) > limit, rows[:limit]
-    token = Position.after(rows[-1], before + limit).token() if more else None
-    return Page(rows, before + 1, total, token)
+        rows = queries.runs(session, **asked, after=start.run_id or None, back=start.back)
+    has_more, before = len(rows) > limit, start.count
+    if start.back:
+        rows, has_previous, has_next = rows[-limit:], has_more, True
+    else:
+        rows, has_previous, has_next = rows[:limit], bool(start.run_id), has_more
+    if not rows:
+        return Page(rows, before + 1, total, None, None)
+    after = Position(rows[-1]["id"], before + len(rows)).token() if has_next else None
+    previous = Position(rows[0]["id"], max(0, before - limit), back=True).token() if has_previous else None
+    return Page(rows, before + 1, total, after, previous)
 
 
 def run_with_curves(database: Database, prefix: str) -> tuple[dict[str, Any], dict[str, list[tuple[int, float | None]]]]:

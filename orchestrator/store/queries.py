@@ -9,6 +9,7 @@ from sqlalchemy import Row, case, func, or_, select
 from sqlalchemy.orm import Session, selectinload
 
 from orchestrator.store import finetunings, lease, searches
+from orchestrator.store.asked_runs import OLDEST, beyond, conditions, ordered
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
@@ -25,6 +26,7 @@ from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome, RunStatus
 __all__ = [
     "INTERRUPTED",
     "checkpoint_owners",
+    "core_hours",
     "count_runs",
     "experiment_counts",
     "experiments",
@@ -39,6 +41,7 @@ __all__ = [
     "run_ids_like",
     "runs",
     "scheduler",
+    "siblings",
     "status_counts",
 ]
 
@@ -55,25 +58,28 @@ def runs(
     status: Iterable[str] = (),
     family: str | None = None,
     model: str | None = None,
+    q: str = "",
     reasons: Iterable[str] = (),
-    after: tuple[Any, str] | None = None,
+    sort: str = OLDEST,
+    after: str | None = None,
+    back: bool = False,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """List runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`; and of `RECIPE_COLUMNS` where a setting is not neutral.
 
-    `reasons`: only runs whose reason begins with one of these; `after`: the (created_at, id) of the last row of the page before; `limit`: rows a page.
-    Raises `UnknownName` when there is no experiment of that name.
+    `q`, `sort`: as of `store.asked_runs`. `reasons`: only runs whose reason begins with one of these. `after`: the id of the last row of the page before, or with
+    `back` that of the first row of the page after. `limit`: rows a page.
+    Raises `UnknownName` when there is no experiment, field or column of that name.
     """
-    query = _filtered(select(*_ROW), session, experiment=experiment, status=status, family=family, model=model)
+    query = _filtered(select(*_ROW), session, experiment=experiment, status=status, family=family, model=model, q=q)
     if begun := [Run.reason.startswith(reason, autoescape=True) for reason in reasons]:
         query = query.where(or_(*begun))
     if after is not None:
-        created_at, run_id = after
-        query = query.where((Run.created_at > created_at) | ((Run.created_at == created_at) & (Run.id > run_id)))
-    query = query.order_by(Run.created_at, Run.id)
+        query = query.where(beyond(session, sort, after, back=back))
+    query = query.order_by(*ordered(sort, back=back))
     if limit is not None:
         query = query.limit(limit)
-    found = session.execute(query).all()
+    found = session.execute(query).all()[:: -1 if back else 1]
     ids = [run.id for run in found]
     wanted_by = _experiments_of(session, ids if limit is not None else None)
     attempts = _attempt_counts(session, ids if limit is not None else None)
@@ -98,10 +104,11 @@ def count_runs(
     status: Iterable[str] = (),
     family: str | None = None,
     model: str | None = None,
+    q: str = "",
 ) -> int:
     """Count the runs that `runs` with the same filter would return in all."""
     query = _filtered(
-        select(func.count()).select_from(Run), session, experiment=experiment, status=status, family=family, model=model
+        select(func.count()).select_from(Run), session, experiment=experiment, status=status, family=family, model=model, q=q
     )
     return session.scalar(query) or 0
 
@@ -223,6 +230,19 @@ def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
     ]
 
 
+def siblings(session: Session, run_id: str, limit: int = 100) -> list[dict[str, Any]]:
+    """List the runs of the same model, data set, epochs and batch size, by learning rate and seed; the run is among them."""
+    run = session.get_one(Run, run_id)
+    alike = [
+        getattr(Run, name) == getattr(run, name) for name in ("family", "model", "dataset", "epochs", "batch_size", "rehearsal")
+    ]
+    stage = Run.parent_id.is_(None) if run.parent_id is None or run.parent_step is not None else Run.parent_id == run.parent_id
+    query = select(*_ROW).where(*alike, stage if run.parent_step is None else Run.parent_step.is_not(None))
+    found = session.execute(query.order_by(Run.learning_rate, Run.seed, Run.id).limit(limit)).all()
+    gone = is_gone(session)
+    return [run_row(each, [], 0, None, gone=gone) for each in found]
+
+
 def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     """Return one run by a unique prefix of its id: its row, config, attempts and evaluations. Raises as `run_id`."""
     found = run_id(session, prefix)
@@ -295,6 +315,13 @@ def status_counts(session: Session, experiment: str | None = None) -> dict[str, 
         del found[str(RunStatus.RUNNING)]
         found[str(RunStatus.PENDING)] = found.get(str(RunStatus.PENDING), 0) + left
     return {str(status): found[status] for status in RunStatus if status in found}
+
+
+def core_hours(session: Session) -> tuple[float, float]:
+    """Sum up the useful and the allocated core-hours of all runs that were trained here."""
+    query = select(func.sum(Run.core_hours), func.sum(Run.inherited_core_hours), func.sum(Run.allocated_core_hours))
+    done, inherited, allocated = session.execute(query.where(Run.imported_from.is_(None))).one()
+    return (done or 0.0) - (inherited or 0.0), allocated or 0.0
 
 
 def experiment_counts(session: Session) -> dict[str, dict[str, int]]:
@@ -425,6 +452,7 @@ def _filtered(
     status: Iterable[str] = (),
     family: str | None = None,
     model: str | None = None,
+    q: str = "",
 ) -> Any:
     if experiment is not None:
         query = query.where(Run.id.in_(wanted_runs(experiment_id(session, experiment))))
@@ -437,6 +465,8 @@ def _filtered(
         query = query.where(Run.family == family)
     if model is not None:
         query = query.where(Run.model == model)
+    if q:
+        query = query.where(*conditions(q, gone=is_gone(session)))
     return query
 
 

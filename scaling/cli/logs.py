@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections import deque
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from scaling.cli.options import Db
-from scaling.cli.printable import without_colours
 
 __all__ = ["EXAMPLES", "logs_command"]
 
@@ -32,6 +30,7 @@ def logs_command(
     db: Db = "scaling.db",
 ) -> None:
     """Print the log of a run: warnings, tracebacks and whatever the training printed."""
+    from orchestrator.logs import log_of
     from orchestrator.store import open_readonly, queries
     from orchestrator.store.imported import refuse_imported
     from scaling.cli.output import print_text
@@ -52,7 +51,7 @@ def logs_command(
     number = attempt if attempt is not None else max(attempts)
     if number not in attempts:
         raise UnknownName("attempt", str(number), map(str, attempts))
-    path = Path(attempts[number]["directory"]) / "log.txt"
+    path = log_of(attempts[number])
     if not path.is_file():
         raise DataNotFound(f"no log at {path}", hint="it lies with the runs (SCALING_HOME), perhaps on another machine")
     with path.open(errors="replace") as log:
@@ -69,4 +68,6 @@ def logs_command(
 
 def _shown(line: str) -> str:
     """Return a line without colours; what a progress bar wrote over itself comes one below the other."""
+    from orchestrator.logs import without_colours
+
     return re.sub(r"\r+\n?", "\n", without_colours(line))

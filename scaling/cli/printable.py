@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 
-__all__ = ["printable", "printable_json", "without_colours"]
+__all__ = ["printable", "printable_json"]
 
 _UNKNOWN = "�"
 _SIGNS = {code: chr(0x2400 + code) for code in range(0x20)} | {0x0A: "␤", 0x7F: "␡"}
@@ -28,7 +27,6 @@ _SIGNS |= {
     if code not in _SIGNS
 }
 _ESCAPES = {code: json.dumps(chr(code))[1:-1] for code in _SIGNS if chr(code) != "\n"}
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -44,8 +42,3 @@ def printable(text: str, keep: str = "") -> str:
 def printable_json(text: str) -> str:
     """Return the JSON with its escapes for the characters that a terminal would obey; line breaks between values stay."""
     return text.translate(_ESCAPES)
-
-
-def without_colours(text: str) -> str:
-    """Return the text without the sequences that colour it."""
-    return _COLOURS.sub("", text)

@@ -68,6 +68,8 @@ def test_head_is_get_without_its_body_on_every_route(client, client_of):
     """Over a store that is not there yet, where every route answers at once; and some over one that is."""
     empty = client_of()
     for path, _ in routes():
+        if path == "/metrics":  # it counts the requests, so it is another with each
+            continue
         check_head(empty, path.replace("{name}", "digits").replace("{run_id}", "3f").replace("{file}", "zz"))
     found = [
         check_head(client, path)

@@ -1,64 +1,23 @@
-"""`scaling logs`: what a run has printed, of its last attempt or another, as it comes."""
+"""The end of a log, as the page of a run shows it."""
 
-import threading
-import time
+from __future__ import annotations
 
-import pytest
-from typer.testing import CliRunner
-
-from orchestrator.store import Store, ledger
-from scaling.cli.app import app
-from scaling.errors import UnknownName
-from scaling.outcomes import AttemptOutcome
-from tests.orchestrator.rows import a_run, accepted, granted
+from orchestrator.logs import end_of_log
 
 
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(str(tmp_path / "scaling.db")) as store:
-        accepted(store, a_run(), a_run("b" * 16))
-        yield store
+def test_the_last_lines_without_colours(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"one\n\x1b[31mtwo\x1b[0m\n10 %\r20 %\r\nthree \x1b]0;title\x07\xff\n")
+    assert end_of_log(path, 4) == ["two", "10 %", "20 %", "three �]0;title��"]
 
 
-def attempt(store, tmp_path, text):
-    grant = granted(store, home=str(tmp_path / "runs"))
-    folder = tmp_path / "runs" / grant.folder
-    folder.mkdir(parents=True)
-    (folder / "log.txt").write_text(text)
-    return grant
+def test_of_a_long_log_the_end_is_read(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_text("".join(f"line {n}\n" for n in range(100_000)))
+    assert end_of_log(path, 3) == ["line 99997", "line 99998", "line 99999"]
+    assert len(end_of_log(path, 10**6)) < 10_000
 
 
-def end(store, grant):
-    with store.write() as session:
-        ledger.end_attempt(session, grant.token, outcome=AttemptOutcome.PREEMPTED, reason="", charge=ledger.Charge())
-
-
-def logs(store, *arguments):
-    return CliRunner().invoke(app, ["logs", *arguments, "--db", store.name], catch_exceptions=True)
-
-
-def test_the_last_lines_of_the_last_attempt_or_of_another(store, tmp_path):
-    end(store, attempt(store, tmp_path, "old\n"))
-    attempt(store, tmp_path, "one\ntwo\nthree\n")
-    assert logs(store, "aaaa").output == "one\ntwo\nthree\n"
-    assert logs(store, "aaaa", "-n", "1").output == "three\n"
-    assert logs(store, "aaaa", "--attempt", "1").output == "old\n"
-    assert isinstance(logs(store, "aaaa", "--attempt", "7").exception, UnknownName)
-
-
-def test_a_run_that_was_not_tried_says_so(store):
-    assert "has not been tried yet (pending)" in str(logs(store, "bbbb").exception)
-
-
-def test_following_ends_with_the_attempt(store, tmp_path):
-    grant, said = attempt(store, tmp_path, "one\n"), []
-    thread = threading.Thread(target=lambda: said.append(logs(store, "aaaa", "--follow").output))
-    thread.start()
-    time.sleep(0.3)
-    with (tmp_path / "runs" / grant.folder / "log.txt").open("a") as log:
-        log.write("two\n")
-    time.sleep(0.8)
-    assert thread.is_alive()
-    end(store, grant)
-    thread.join(timeout=20)
-    assert said == ["one\ntwo\n"]
+def test_a_log_that_is_elsewhere(tmp_path):
+    assert end_of_log(tmp_path / "log.txt") is None
+    assert end_of_log(tmp_path) is None
