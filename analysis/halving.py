@@ -2,11 +2,12 @@
 
 The variance of the forecast at a target has these parts, each a share of the whole:
 
-- `seeds`: noise of runs about their cell. Where it explains all of the scatter of cells about the law, the interval is of it alone: trends of
-  residuals and errors of the back-test are then what noise looks like. Else it has the share of the interval that it has of the scatter.
+- `seeds`: noise of runs about their cell. Where it explains all of the scatter of cells about the law, the laws' interval is of it alone:
+  trends of residuals and errors of the back-test are then what noise looks like. Else it has the share of it that it has of the scatter.
 - `cells`: the scatter of cells that seeds do not explain, as far as it moves the law: `Σ_g (∂ log L/∂ log y_g)² σ² / n_g` over cells g. Where
   no cell was repeated, it holds the noise of the seeds.
-- `form`: the rest. It is by what the law's form may be off, as residual trend, disagreement of laws, and the back-test say.
+- `form`: the rest. It is by what the law's form may be off, as residual trend, disagreement of laws, and the back-test say. All that the
+  forecast of the recent runs adds to the interval is of it.
 - `evaluation`: that the held-out images are few. They are the same for all runs, so that this part moves all losses together, and no number
   of runs averages it out. The interval of the loss on these very images does not hold it; that of the loss on images like them does.
 
@@ -25,6 +26,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.automatic import AUTO
+from analysis.backtest.forecast import ForecastEstimate
 from analysis.choice import natural_choice
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
@@ -230,9 +232,9 @@ class _Variances:
         self.repeats = bool(np.isfinite(tangent.seed_variance))
         of_cells = tangent.cell_variance
         by_seeds = min(1.0, tangent.seed_variance / of_cells) if self.repeats and of_cells > 0 else 0.0
-        whole = self.half**2
-        self.seeds = by_seeds * whole
-        self.cells = min((1 - by_seeds) * whole, squared * of_cells)
+        whole, of_laws = self.half**2, self._of_laws(inputs)
+        self.seeds = by_seeds * of_laws
+        self.cells = min((1 - by_seeds) * of_laws, squared * of_cells)
         self.form = max(0.0, whole - self.seeds - self.cells)
         self.evaluation = (found.precision.t(1e9) * relative_error(found.runs, found.metric)) ** 2
 
@@ -240,6 +242,15 @@ class _Variances:
         """Return the forecast's interval of the mean at a compute."""
         row = self.found.predict([x]).iloc[0]
         return Interval(float(row["mean"]), float(row["low"]), float(row["high"]))
+
+    def _of_laws(self, inputs: np.ndarray) -> float:
+        """Return how much of the squared half-width is the laws'; the rest is of the recent runs, whose learnt scale no seed narrows."""
+        estimate = self.found.estimate
+        if not isinstance(estimate, ForecastEstimate):
+            return self.half**2
+        low, high = estimate.laws.estimate.log_band(inputs)
+        share = 1.0 - float(estimate.part(inputs)[0])
+        return min(self.half**2, (share * float(high[0] - low[0]) / 2) ** 2)
 
     @property
     def half(self) -> float:

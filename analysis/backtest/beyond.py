@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from analysis.backtest.forecast_error import ForecastError
-from analysis.fitting.estimate import Estimate, Precision
+from analysis.fitting.estimate import Ends, Estimate, Precision
 from analysis.fitting.law_estimate import LawEstimate
 
 __all__ = ["AveragedEstimate", "Beyond", "ChosenEstimate", "averaged", "chosen"]
@@ -150,10 +150,7 @@ def averaged(
     first = members[0]
     return AveragedEstimate(
         values={},
-        low={},
-        high={},
-        status=first.status,
-        status_about=first.status_about,
+        make_ends=lambda: Ends({}, {}, first.status, first.status_about),
         degrees_of_freedom=min(member.degrees_of_freedom for member in members),
         seed_std=first.seed_std,
         lack_of_fit_std=float(np.dot(weights, [member.lack_of_fit_std for member in members])),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from scipy import special
 
 from scaling.outcomes import FitStatus
 
-__all__ = ["Estimate", "Precision", "Sample"]
+__all__ = ["Ends", "Estimate", "Precision", "Sample"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,25 +73,51 @@ class Precision:
         return replace(self, level=1 - (1 - self.level) / by)
 
 
+@dataclass(frozen=True)
+class Ends:
+    """Holds the intervals of coefficients, and what they say.
+
+    low, high: by the letters of the law's formula. status: the gravest of what the data leave open. about: the letters that the status is
+    about; where all coefficients are identified, those that are so only narrowly.
+    """
+
+    low: Mapping[str, float]
+    high: Mapping[str, float]
+    status: FitStatus
+    about: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Estimate(ABC):
     """Holds coefficients with intervals, and predicts the mean curve and one more run from them.
 
-    values, low, high: by the letters of the law's formula. degrees_of_freedom: of the t quantiles used.
-    status: the gravest of what the data leave open. status_about: the letters that the status is about; where all coefficients are
-    identified, those that are so only narrowly.
+    values: by the letters of the law's formula. make_ends: makes their intervals when they are first asked for, which a forecast does not.
+    degrees_of_freedom: of the t quantiles used.
     seed_std: standard deviation of log metric between the runs of a cell; NaN when no cell has two.
     lack_of_fit_std: standard deviation of cells about the law in log metric, beyond what seeds explain; 0 when nothing shows.
     """
 
     values: Mapping[str, float]
-    low: Mapping[str, float]
-    high: Mapping[str, float]
-    status: FitStatus
-    status_about: tuple[str, ...]
+    make_ends: Callable[[], Ends]
     degrees_of_freedom: float
     seed_std: float
     lack_of_fit_std: float
+
+    @property
+    def low(self) -> Mapping[str, float]:
+        return self.make_ends().low
+
+    @property
+    def high(self) -> Mapping[str, float]:
+        return self.make_ends().high
+
+    @property
+    def status(self) -> FitStatus:
+        return self.make_ends().status
+
+    @property
+    def status_about(self) -> tuple[str, ...]:
+        return self.make_ends().about
 
     @abstractmethod
     def log_mean(self, inputs: np.ndarray) -> np.ndarray:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
 from analysis.fitting.bootstrap import pairs_draws, small_sample_factor, wild_draws
 from analysis.fitting.discrepancy import Discrepancy, discrepancy_of
-from analysis.fitting.estimate import Precision, Sample
+from analysis.fitting.estimate import Ends, Precision, Sample
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.log_least_squares import log_least_squares
 from analysis.fitting.objective import Objective
@@ -105,17 +105,18 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
             low[0] = max(0.0, low[0])
         return np.where(law.is_pinned, np.nan, low), np.where(law.is_pinned, np.nan, high)
 
-    low, high = ends(precision)
-    status, about = status_of(law, sample, point, low, high, precision)
-    if status == FitStatus.OK:
-        status, about = _by_how_much(law, lambda at: status_of(law, sample, point, *ends(at), precision), precision)
+    @cache
+    def made() -> Ends:
+        low, high = ends(precision)
+        status, about = status_of(law, sample, point, low, high, precision)
+        if status == FitStatus.OK:
+            status, about = _by_how_much(law, lambda at: status_of(law, sample, point, *ends(at), precision), precision)
+        return Ends(_named(law, low), _named(law, high), status, about)
+
     return LawEstimate(
         values=_named(law, theta)
         | {name: law.pinned[kept] for name in law.letters if (kept := law.copies.get(name, name)) in law.pinned},
-        low=_named(law, low),
-        high=_named(law, high),
-        status=status,
-        status_about=about,
+        make_ends=made,
         degrees_of_freedom=degrees_of_freedom,
         seed_std=float(np.sqrt(tangent.seed_variance)) if sample.clusters_are_cells else float("nan"),
         lack_of_fit_std=_lack_of_fit_std(tangent, discrepancy),

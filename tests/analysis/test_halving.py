@@ -45,6 +45,16 @@ def test_scatter_of_cells_is_not_taken_for_noise_of_seeds():
     assert next(way for way in found.ways if way.name == "seeds").width > 0.9
 
 
+def test_what_the_forecast_of_the_recent_runs_may_be_off_by_is_of_the_form_and_no_seeds_narrow_it():
+    x = np.repeat(np.geomspace(1, 1000, 8), 2)
+    noise = 0.01 * np.random.default_rng(3).standard_normal(16)
+    runs = pd.DataFrame({"core_hours": x, "epochs": x, "seed": np.tile([0, 1], 8), "val_loss": (0.5 + 2 * x**-0.4) * np.exp(noise)})
+    found = analysis.halve(runs, target=1e6, on="all", bootstrap=100)  # further than the laws' average counts
+    assert found.forecast.estimate.part(np.array([[1e6]])) == 1
+    assert found.share("form") == pytest.approx(1)
+    assert all(way.width > 0.99 for way in found.ways if way.name == "seeds")
+
+
 def test_the_advice_halves_the_interval():
     few = study(held_out=0.03, of_seeds=0.002)
     found = analysis.halve(few, target=TARGET, on="all")
