@@ -279,7 +279,7 @@ class FitsQuestion(DrawnQuestion):
         tuple[str, ...],
         Asked(
             "Names of laws; when left out the one that forecasts best first, then power and power-floor.",
-            more="power, power-floor, saturating, hill, broken; of size and examples chinchilla, chinchilla-tied, skaling; with unique examples data-constrained, data-constrained-both, repeat-penalty; of size, steps and batch size three-term; or auto (the forecast, which may average laws); repeatable.",
+            more="Of one input: power, power-floor, saturating, hill, broken. Of size and examples: chinchilla, chinchilla-tied, skaling. With unique examples: data-constrained, data-constrained-both, repeat-penalty. Of size, steps and batch size: three-term. Or auto, the forecast, which may average laws. Repeatable.",
         ),
     ] = ()
     on: Annotated[

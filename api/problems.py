@@ -23,7 +23,17 @@ from api.security import HEADERS
 from scaling.errors import ClusterError, ScalingError, StaleToken, StoreError, TooFewPoints, UnknownName, UsageError
 from scaling.refusals import why
 
-__all__ = ["OPENAPI_RESPONSES", "NotFound", "install", "naming_a_path", "problem", "problem_answer", "problem_response"]
+__all__ = [
+    "OPENAPI_RESPONSES",
+    "NotFound",
+    "code_of",
+    "install",
+    "naming_a_path",
+    "problem",
+    "problem_answer",
+    "problem_response",
+    "status_of",
+]
 
 _STATUS: dict[type[ScalingError], HTTPStatus] = {
     StaleToken: HTTPStatus.CONFLICT,
@@ -86,11 +96,10 @@ def install(app: FastAPI) -> None:
 
 async def _on_scaling_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ScalingError)
-    status = next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
     more: dict[str, Any] = {"have": error.have, "need": error.need} if isinstance(error, TooFewPoints) else {}
     if section := why(error):
         more["why"] = section
-    return problem_answer(request, problem(status, str(error), code=_code(error), hint=error.hint, **more))
+    return problem_answer(request, problem(status_of(type(error)), str(error), code=code_of(type(error)), hint=error.hint, **more))
 
 
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
@@ -140,9 +149,14 @@ def _is_for_people(request: Request) -> bool:
     )
 
 
-def _code(error: ScalingError) -> str:
+def code_of(kind: type[ScalingError]) -> str:
     """Write an exception's class as a code: `TooFewPoints` → `too-few-points`."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", type(error).__name__).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def status_of(kind: type[ScalingError]) -> HTTPStatus:
+    """Return the status of an exception's class: its own, or that of the nearest class above it."""
+    return next(_STATUS[each] for each in kind.__mro__ if each in _STATUS)
 
 
 def _sentence(fault: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@
   diagnostics are listed as the code has them.
 - Every page: what stands between `<!-- made by: COMMAND -->` and `<!-- end -->` is replaced by what the command prints. A command begins
   with `scaling` or `python`, runs in the root of the repository, reads committed files alone, and takes seconds. `, first paragraph` after
-  the command keeps what is printed up to the first empty line.
+  the command keeps what is printed up to the first empty line. `python -m docs.reference PART` makes the reference from the code.
 
 - README.md: the number of injected faults is counted in benchmarks/faults.csv.
 
@@ -30,8 +30,11 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # of a script, Python has its folder there
+
 from analysis.diagnostics import DiagnosticCode
 from analysis.laws import law_named, law_names
+from docs.reference import text_of
 from scaling.cli.app import app
 
 DOCS = Path(__file__).parent
@@ -131,6 +134,8 @@ def made(block: re.Match[str]) -> str:
     with contextlib.chdir(DOCS.parent):
         if program == "scaling":
             text = "\n".join(printed(block["command"]))
+        elif words[:2] == ["-m", "docs.reference"]:
+            text = text_of(*words[2:])
         elif program == "python":
             environment = os.environ | {"PYTHONPATH": str(DOCS.parent)}
             done = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True)

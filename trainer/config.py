@@ -131,6 +131,7 @@ class AugmentConfig(ConfigPart):
     """Says how training images are augmented; the held-out split never is. The default leaves images as they are.
 
     crop: random resized crop, its area a share of the image between `crop_min_area` and 1; else the image is resized whole.
+    crop_min_area: smallest share of the image that a crop has.
     flip: mirror left and right with probability ½.
     randaugment_layers, randaugment_magnitude: RandAugment (arXiv 1909.13719); 0 layers turn it off.
     mixup, cutmix: parameter α of the Beta distribution (arXiv 1710.09412, 1905.04899); 0 turns it off; with both on, a batch takes either.

@@ -28,6 +28,13 @@ class Surface:
     The best rate is as Smith et al. 2023 (arXiv 2310.16764, sec. 2) saw it: it falls with the epoch budget, faster for larger models. A rate
     above `diverges_above` · lr* diverges. ASSUMPTION: the defaults give losses of 2.4 … 3.2 over the published grid (there: 2.4 … 3.0).
     `experiments/jft4b.yaml` has the values that `benchmarks/published_surface.py` calibrates on what is published.
+
+    E: floor of the loss. A: what a model of one parameter adds. alpha: exponent of model size. B: what one example adds.
+    beta: exponent of examples. noise: standard deviation of ln loss between seeds. curvature: rise of ln loss by the squared distance of
+    ln lr from its best. lr_best: best rate at one epoch and `lr_reference_params`. lr_falls: exponent by which the best rate falls with epochs.
+    lr_falls_faster: added to that exponent for each factor e in size. lr_reference_params: size at which nothing is added.
+    diverges_above: factor of the best rate from which runs diverge. power: exponent of both terms together.
+    head_params: parameters that do not count.
     """
 
     E: float = 2.1

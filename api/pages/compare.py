@@ -131,7 +131,7 @@ router = Page(
 compute, null where that may be noise, and where `withheld` says why it tells what was tried instead. `caveats`: which compute and which learning rates the
 answer is about. `crossing`: from which compute on the side `overtakes` is better; an end that is null is not bounded within
 the shared compute. `ratio`, `p_value`: of the mean over the shared budgets. `speed_up`: how many times the compute of b side a needs to equal it; in `curve` at each compute.
-`at_largest.detectable`: the least true difference that would have shown with this power. Of a column with 3 … 8 values, where `a` and `b` are not both given, the object has `pairs`, each
+`at_largest.detectable`: the least true difference that would have shown with this power. Of a column with 3 … 8 values, where `a` and `b` are not both given, the object has `pairs`. Each is
 such an object with `p_adjusted` (Holm) and `better_of_all`, and `sides`, `best`, `sentence` and `missing` of all together.""",
         example=_EXAMPLE,
     ),

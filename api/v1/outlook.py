@@ -46,7 +46,7 @@ Resource(
     question=OutlookQuestion,
     payload=lambda database, question: payload(outlook_of(database, question)),
     summary="What to expect at a compute",
-    description="The metric at a compute by the law among the runs and by its forecast beyond them, the best of the models that were run there, what that "
+    description="The metric at a compute by the law among the runs and by its forecast beyond them, and the best of the models that were run there. With it come what that "
     "choice costs at most against the best size, and core-hours and money of one run. It fits nothing that the page of the frontier has not fitted. "
     "`far`: nothing in the runs tests a forecast there.",
     example=_EXAMPLE,

@@ -34,7 +34,10 @@ def _in_flops(value: float) -> float:
 class AcceleratorField(BaseModel):
     """Declares an accelerator, or changes one of the table: see `scaling.accelerators.Accelerator`.
 
-    peak_flops: of one chip, dense bfloat16, without sparsity. memory_gb: 10⁹ bytes. price: of an hour of one chip.
+    name: as `resources` and the column `accelerator` have it. peak_flops: of one chip, dense bfloat16, without sparsity; required of a new name.
+    cores_per_chip: what core-hours count, by default 1. chips_per_host: more are spread over hosts, by default 8.
+    aliases: other names that `resources` may use. device_names: what its driver calls it, or words of that, by default name and aliases.
+    memory_gb: 10⁹ bytes. price: of an hour of one chip.
     ray_type: what Ray has after `accelerator_type:`. An accelerator of the table keeps its peak and its cores: the same may be stated again.
     """
 

@@ -6,7 +6,6 @@ This file says what one field may hold; `reader` says what the fields must be to
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from math import prod
 from typing import Annotated, Any, Literal, Self
 
@@ -23,11 +22,11 @@ from orchestrator.experiments_file.recipes import (
     ScheduleField,
     WarmupField,
 )
+from orchestrator.experiments_file.simulate import FinetunedErrorField, LossField, SimulateField
 from scaling.accelerators import Accelerator, accelerator, canonical
 from scaling.prices import CURRENCY, THE_FILES, Prices
 from trainer.models import family_of
 from trainer.optimizers.sgd_agc import SgdAgc
-from trainer.surface import FINETUNED, Surface
 
 __all__ = [
     "AcceleratorField",
@@ -42,6 +41,7 @@ __all__ = [
     "FinetuneRecipe",
     "FinetunedErrorField",
     "LearningRateField",
+    "LossField",
     "ModelField",
     "NumericsField",
     "OptimizerField",
@@ -61,7 +61,10 @@ class _Field(BaseModel):
 
 
 class DatasetField(BaseModel):
-    """Names a data set: `{name: digits}`, or a user's own `{source: "package.module:factory"}`; the other keys are its options."""
+    """Names a data set: `{name: digits}`, or a user's own `{source: "package.module:factory"}`; the other keys are its options.
+
+    name: of a kind of data set; with `source` it may be left out. path: folder of its files, from the folder where `scaling submit` is run.
+    """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -87,7 +90,8 @@ class DatasetField(BaseModel):
 class ModelField(BaseModel):
     """Names a model: `nano-F1`, or `{name: wide, family: nfnet, width: […], depth: […], …}`; the other keys are the family's options.
 
-    With a `family`, the name may be left out: the options then make it.
+    name: of a model that a family knows, or any name beside dimensions; with a `family` it may be left out: the options then make it.
+    family: `nfnet`, `resnet` or `vit`; by default the one that knows the name. source: a family of your own, `package.module:factory`.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -152,7 +156,10 @@ class AugmentField(_Field):
 
 
 class NumericsField(_Field):
-    """Sets the type of the computation; parameters and the loss stay float32."""
+    """Sets the type of the computation.
+
+    dtype: of activations and matrix products; parameters and the loss stay float32.
+    """
 
     dtype: Literal["float32", "bfloat16"] = "float32"
 
@@ -205,6 +212,8 @@ class ExecutionField(_Field):
 class ResourcesField(_Field):
     """Says what one run is given: cores of a CPU, chips of a host, or a TPU slice by topology.
 
+    accelerator: `cpu`, a name of the table or one that `accelerators` declares. cores: of a CPU. chips: of GPUs or a TPU.
+    topology: of a TPU slice, e.g. 4x4x8; a run is given one of cores, chips and topology.
     hosts: split the cores or chips evenly over so many processes, one a host; None is as many as hold them. A TPU slice has its own.
     mfu: model FLOPs utilisation that estimates assume, 0 … 1 of the accelerator's peak; None is 0.3, and 0.05 on a CPU.
     """
@@ -251,7 +260,7 @@ class ResourcesField(_Field):
 class Spending(_Field):
     """Holds a limit in core-hours, in money, or in both, of which the one that is reached first counts.
 
-    money: in the file's `currency`. usd: the same where that is USD.
+    core_hours: as the accelerator counts them. money: in the file's `currency`. usd: the same where that is USD.
     """
 
     core_hours: Positive | None = None
@@ -287,51 +296,6 @@ class EarlyStopField(_Field):
     after: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
 
-class LossField(_Field):
-    """Sets the loss of a rehearsal: `trainer.surface.Surface`, which gives the formula. Fields that are not given are as there."""
-
-    E: Annotated[float, Field(ge=0)] = Surface.E
-    A: Annotated[float, Field(ge=0)] = Surface.A
-    alpha: Positive = Surface.alpha
-    B: Annotated[float, Field(ge=0)] = Surface.B
-    beta: Positive = Surface.beta
-    noise: Annotated[float, Field(ge=0)] = Surface.noise
-    curvature: Annotated[float, Field(ge=0)] = Surface.curvature
-    lr_best: Positive = Surface.lr_best
-    lr_falls: float = Surface.lr_falls
-    lr_falls_faster: float = Surface.lr_falls_faster
-    lr_reference_params: Positive = Surface.lr_reference_params
-    diverges_above: Positive = Surface.diverges_above
-    power: Positive = Surface.power
-    head_params: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Surface.head_params
-
-
-class FinetunedErrorField(LossField):
-    """Sets the top-1 error of what a rehearsal fine-tunes. Fields that are not given are as `trainer.surface.FINETUNED` has them."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _other_defaults(cls, value: object) -> object:
-        return asdict(FINETUNED) | value if isinstance(value, dict) else value
-
-
-class SimulateField(_Field):
-    """Turns the experiment into a rehearsal: nothing is trained, losses and fine-tuned errors follow stated surfaces.
-
-    speed: rehearsed seconds that pass in a real one. chips: how many there are for all runs, by default one TPU-v4 pod.
-    """
-
-    speed: Positive = 3600.0
-    chips: Count = 4096
-    loss: LossField = LossField()
-    finetuned_error: FinetunedErrorField = FinetunedErrorField()
-
-    @property
-    def of_finetuning(self) -> SimulateField:
-        """Return what the fine-tuned runs follow: their error in place of the loss."""
-        return self.model_copy(update={"loss": self.finetuned_error})
-
-
 def _for_all_models(value: object) -> object:
     """Write `learning_rate: 1.6`, `{grid: […]}` and `{policy: …}` as those of every model."""
     if isinstance(value, dict):
@@ -346,7 +310,10 @@ class ConfirmAbove(Spending):
 
 
 class ChosenField(_Field):
-    """Chooses the pre-trained cells of each family that are fine-tuned: `all`, those on the `frontier`, or `{top: 3}` by validation loss."""
+    """Chooses the pre-trained cells of each family that are fine-tuned: `all`, those on the `frontier`, or `{top: 3}` by validation loss.
+
+    name: which of the three; `from: frontier` is short for it. top: how many of each family.
+    """
 
     name: Literal["all", "frontier", "top"]
     top: Count | None = None
@@ -374,7 +341,7 @@ class FinetuneRecipe(RecipeField):
 class FinetuneField(_Field):
     """Says which pre-trained runs are fine-tuned, and how: what is not said is as in pre-training (`experiments_file.finetuning`).
 
-    from: `all` cells, those on the `frontier` of their family, or `{top: 3}` of each. Of a cell the runs at its best learning rate start
+    dataset: what is fine-tuned on. epochs: of fine-tuning, over its training split. from: `all` cells, those on the `frontier` of their family, or `{top: 3}` of each. Of a cell the runs at its best learning rate start
     a fine-tuning each, with their own seed.
     weights: `ema` or `final`; default: the average where pre-training keeps one. model: options of the models that are others.
     layer_decay: see `trainer.ParentConfig`.
@@ -409,9 +376,25 @@ class FinetuneField(_Field):
 class Spec(_Field):
     """Holds one experiment: models × epoch budgets × learning rates × seeds on one data set.
 
+    A data set without a name and a batch size of 0 stand for what a program does not say, `THE_FILES` for the price of the file's accelerator.
+
+    name: what the experiment is called; other cells under it are a new revision.
+    dataset: what is trained on and held out; a name, or a mapping with options; required unless a program trains. models: names, or mappings with options.
+    epochs: budgets, as passes over the training split; 0.25 is a quarter of it. batch_size: examples a step, over all devices; required unless a program trains.
+    learning_rate: peak that the optimiser is given; a number, a grid or a search, for all models or one each.
+    seeds: of initialisation and data order; the held-out split does not depend on them.
+    schedule: how the learning rate goes over each budget, warm-up included; a name, or a mapping with options.
+    optimizer: an optimiser, or one of your own by `package.module:function`; a name, or a mapping with options.
+    numerics: the type of the computation. label_smoothing: share of a label that goes to all classes, in training; validation is always plain cross-entropy.
+    augment: what is done to training images. ema: largest decay of an average of the parameters, which is evaluated in their place.
+    sam: sharpness-aware minimisation around the optimiser.
     recipes: by family or model, what differs there from what the file says of all; a model's own comes before its family's.
-    dataset, batch_size: unnamed and 0 where a program trains and the file does not say. price: of a chip-hour of each accelerator, in
-    `currency`; `THE_FILES` stands for the file's own.
+    evaluate_at: shares of the steps after which the held-out loss is taken too. early_stop: lets runs be stopped that cannot win any more.
+    execution: how a run is computed, which changes speed and memory. resources: what one run is given.
+    accelerators: cards that the table has not, or has otherwise. price: money for a chip-hour of each accelerator, or one number for the file's.
+    currency: label of prices and costs; nothing is converted. budget: caps what all runs are charged.
+    confirm_above: estimate from which `scaling submit` asks first. simulate: rehearses in place of training.
+    trainer: a program of your own that trains every run. finetune: which runs are fine-tuned, on what and how.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]

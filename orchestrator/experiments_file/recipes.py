@@ -41,21 +41,30 @@ class Options(_Field):
 
 
 class SecondWeightDecay(_Field):
-    """Says where the search of a weight decay starts in the smallest cell, and by what factor it goes."""
+    """Says how a weight decay is searched for.
+
+    start: what is tried first in the smallest cell. factor: from one trial to the next.
+    """
 
     start: Positive
     factor: Annotated[float, Field(gt=1, le=10)] = 2.0
 
 
 class SecondBatchSize(_Field):
-    """Says the same of a batch size, whose factor is a whole number."""
+    """Says how a batch size is searched for.
+
+    start: what is tried first in the smallest cell. factor: from one trial to the next, a whole number.
+    """
 
     start: Annotated[int, Field(gt=1, le=2**53, strict=True)]
     factor: Annotated[int, Field(gt=1, le=10)] = 2
 
 
 class SecondField(_Field):
-    """Names what is searched for beside the learning rate, at one rate after another: see `orchestrator.search`."""
+    """Names what is searched for beside the learning rate, at one rate after another: see `orchestrator.search`.
+
+    weight_decay: where its search starts. batch_size: the same of a batch size; one of both is searched for.
+    """
 
     weight_decay: SecondWeightDecay | None = None
     batch_size: SecondBatchSize | None = None
@@ -84,6 +93,11 @@ class LearningRateField(_Field):
     - `{at: {1: [0.8, 1.6], 4: 0.8}}`: a rate or several for each epoch budget, as a trend of rates has it.
     - `{policy: two-trial, start: 1.6, factor: 2, seeds: first}`: the rates are found, on the first of the file's seeds or on all; see
       `orchestrator.search`. `second: {weight_decay: {start: 0.05, factor: 2}}`, or `batch_size`, is found with them.
+
+    grid: rates that are all trained. epochs: budgets at which the grid is trained. otherwise: the rate at the other budgets.
+    at: one rate, or several, for each budget. policy: how rates are searched for.
+    start: rate that the search tries first in the smallest cell. factor: between the rates of the search, by default 2.
+    seeds: on which of the file's seeds the search is done, by default the first. second: what is searched for beside the rate.
     """
 
     grid: Annotated[list[Positive], Field(min_length=1)] | None = None
@@ -136,7 +150,10 @@ class LearningRateField(_Field):
 
 
 class WarmupField(_Field):
-    """Says how long the learning rate rises from 0 to its peak, linearly: so many steps or epochs, or a share of each run's steps."""
+    """Says how long the learning rate rises from 0 to its peak, linearly.
+
+    steps: so many steps. epochs: so many passes. share: so large a part of each run's steps.
+    """
 
     steps: Annotated[int, Field(gt=0, le=2**53, strict=True)] | None = None
     epochs: Positive | None = None
@@ -152,6 +169,8 @@ class WarmupField(_Field):
 class ScheduleField(Options):
     """Says how the learning rate goes after a linear warm-up: by a schedule of `trainer.schedules`, whose options are the other keys.
 
+    name: of the schedule, or one of your own by `package.module:Class`. warmup: how long the rate rises from 0 to its peak.
+    decay_fraction: share of all steps in which the rate comes down, where the schedule has such a part.
     warmup_epochs: short for `warmup: {epochs: …}`. reuse_trunk: shorter budgets start from checkpoints of the longest where the schedule has steps
     that do not depend on the budget; no result and no run id changes.
     """

@@ -39,10 +39,10 @@ def init_command(
 ) -> None:
     """Write a first experiments file, with comments, that `scaling submit` runs; or print the command that fits a table.
 
-    digits: the default study. images FOLDER: looks at the images, and writes
-    sizes, budgets and a batch that go with them. models: also writes
-    my_models.py, a small family of Flax modules that the study trains.
-    table FILE: there is nothing to train; looks at the columns, and prints the
+    With `digits` it is the default study. `images FOLDER` looks at the images, and
+    writes sizes, budgets and a batch that go with them. `models` also writes
+    my_models.py, a small family of Flax modules that the study trains. With
+    `table FILE` there is nothing to train. It looks at the columns, and prints the
     `scaling fit` that reads them, with what each was taken for.
     """
     if kind not in _KINDS:

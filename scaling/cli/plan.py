@@ -71,9 +71,9 @@ def plan_command(
     all its runs; where runs were measured, by their speed. Money is at the prices
     of --price, else of the file, else of the runs.
 
-    --halve says instead what part of the interval is seed noise, scatter of cells,
-    the form of the law, and the choice of held-out images, and what halves it for
-    least: seeds, images, cells, or runs at a larger compute.
+    With --halve it says what part of the interval is seed noise, scatter of cells,
+    the form of the law, and the choice of held-out images. It also says what halves
+    the interval for least: seeds, images, cells, or runs at a larger compute.
     """
     from orchestrator.planning.candidates import plan
 

@@ -50,8 +50,8 @@ def serve_command(
     """Serve the pages and the JSON API over the store.
 
     Runs until Ctrl-C. The store may appear or change while it runs; nothing is
-    written to it, unless --token-file lets those who have its token change runs:
-    programs send it with a request, people log in at /login. It answers to IP addresses, to localhost, to the names of this
+    written to it, unless --token-file lets those who have its token change runs.
+    Programs send it with a request, people log in at /login. It answers to IP addresses, to localhost, to the names of this
     machine and to those of --allow-host. A request for another name gets 421, so
     that no page of another site can read it.
     """

@@ -41,9 +41,9 @@ def status_command(
     "core-hours" are useful ones, as if each run had been done alone; where runs
     share steps, a line says what the grid did cost. "paid" is the money for the
     allocated ones, where the file has a `price`; "cost" elsewhere is that of the
-    useful ones. Runs that failed, those
-    that are held back by a fault of their data, and those that ask again and again
-    to be started anew have their reason below; one that several share is said once. "estimates off by" says how far a run's
+    useful ones. Runs that failed or
+    are held back by a fault of their data have their reason below. So have those that
+    ask again and again to be started anew. A reason that several share is said once. "estimates off by" says how far a run's
     estimate at its start lies from what it took: the median over finished runs.
     """
     if watch:

@@ -17,6 +17,7 @@ __all__ = ["AdamW"]
 class AdamW(Clipped, name="adamw"):
     """Holds the options of AdamW.
 
+    b1: decay of the mean of gradients. b2: decay of the mean of their squares. eps: added to the root of the latter.
     weight_decay: decoupled, times the learning rate of the step: `w ← w − rate · (direction + weight_decay · w)`, for what may be decayed.
     """
 

@@ -17,7 +17,11 @@ __all__ = ["Lamb"]
 
 @dataclass(frozen=True)
 class Lamb(Clipped, name="lamb"):
-    """Holds the options of LAMB. weight_decay: added to Adam's direction before it is scaled, for what may be decayed."""
+    """Holds the options of LAMB.
+
+    b1: decay of the mean of gradients. b2: decay of the mean of their squares. eps: added to the root of the latter.
+    weight_decay: added to Adam's direction before it is scaled, for what may be decayed.
+    """
 
     b1: Share = 0.9
     b2: Share = 0.999

@@ -18,7 +18,7 @@ class Sgd(Clipped, name="sgd"):
     """Holds the options of SGD, by default with Nesterov momentum.
 
     momentum: decay of the trace; the trace is not damped (v ← momentum·v + g). weight_decay: coupled: `weight_decay · w` is added to the
-    gradient of what may be decayed.
+    gradient of what may be decayed. nesterov: use momentum·v + g in place of v.
     """
 
     momentum: Share = 0.9

@@ -43,7 +43,8 @@ class Variant:
     stem: a key of `STEMS`.
     floor_bottleneck: round the bottleneck down to a multiple of `group_width`, as the released code does. The published figures of the
         "+" variants match only the other reading (192 channels in one group in stage 1), which is therefore the default.
-    dropout, train_px, test_px: as published for ImageNet; a recipe may say otherwise.
+    expansion: channels inside a block, relative to its width. se_ratio: channels inside squeeze-and-excite, relative to the width.
+    dropout: rate before the classifier. train_px, test_px: as published for ImageNet; the data set's options say what is used.
     """
 
     name: str
