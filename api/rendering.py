@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -104,8 +105,49 @@ def _advice(status: str) -> str:
     return next((member.advice for member in (*RunStatus, *AttemptOutcome) if member == status), "")
 
 
+_FLAG = re.compile(r"--([a-z][a-z-]*)(?:[ =]([A-Za-z0-9_.%$'-][^\s;)]*))?")
+_CHOSEN_RUNS = {
+    "where": "Only runs with",
+    "price": "Price of a chip-hour",
+    "convert": "Core-hours on one accelerator as those of another",
+    "cell": "Columns that tell cells apart",
+    "clusters": "Columns resampled as one",
+}
+"""Fields of the macro `chosen_runs`."""
+
+
+def _in_words(text: object, question: object) -> str:
+    """Write what a command says for a page: an option is the field of the form; a clause about one that pages do not have is left out."""
+    clauses = re.split(r"(; (?:or )?)", str(text))
+    kept = [clauses[0], *(mark + clause for mark, clause in zip(clauses[1::2], clauses[2::2], strict=True))]
+    known = [_with_fields(clause, question) for clause in kept]
+    words = "".join(clause for clause in known if clause is not None)
+    return re.sub(r"^; (or )?", "", words)
+
+
+def _with_fields(clause: str, question: object) -> str | None:
+    """Replace the options of a clause by the fields of a question's form; None where one of them is no field."""
+    parameters = question.parameters() if isinstance(question, Question) else {}
+    unknown = []
+
+    def field(found: re.Match[str]) -> str:
+        name, value = found[1].replace("-", "_"), found[2]
+        if name in _CHOSEN_RUNS and name in parameters:
+            label = _CHOSEN_RUNS[name]
+        elif isinstance(question, Question) and name in parameters and parameters[name].asked.label:
+            label = question.label(name)
+        else:
+            unknown.append(name)
+            return ""
+        return f"“{label}”{f' {value}' if value else ''}"
+
+    words = _FLAG.sub(field, clause)
+    return None if unknown else words
+
+
 _FILTERS: dict[str, Callable[..., str]] = {
     "advice": _advice,
+    "in_words": _in_words,
     "model_title": model_title,
     "seconds": _seconds,
     "sh": shlex.quote,

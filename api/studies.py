@@ -13,6 +13,7 @@ from analysis.automatic import AUTO
 from analysis.design_columns import named_columns
 from analysis.finetuned import of_stage
 from analysis.fitting.fit_all import Fits
+from analysis.outlook import round_computes
 from analysis.questions import (
     AnalysisQuestion,
     BesideQuestion,
@@ -125,9 +126,9 @@ def outlook_of(database: Database, question: OutlookQuestion | ViewQuestion) -> 
 
 
 def usual_target(fit: Fit) -> float:
-    """Return the compute of which a page says what to expect when nobody names one: that of the answer's forecast, else the largest run's."""
+    """Return the compute of which a page says what to expect when nobody names one: that of the answer's forecast, else about the largest run's."""
     answer = None if fit.members is not None else fit.answer
-    return fit.x_range[1] if answer is None or answer.forecast is None else answer.forecast.at
+    return round_computes(*fit.x_range)[-1] if answer is None or answer.forecast is None else answer.forecast.at
 
 
 def optimum_of(database: Database, question: OptimumQuestion) -> Optimum:

@@ -3,6 +3,7 @@ from .best_model import best_model_figure as best_model_figure
 from .comparison import comparison_figure as comparison_figure
 from .frontier import frontier_figure as frontier_figure
 from .learning_rate import learning_rate_figure as learning_rate_figure
+from .learning_rate_losses import losses_of_rates_figure as losses_of_rates_figure
 from .optimum import optimum_figure as optimum_figure
 from .pairwise import pairwise_figure as pairwise_figure
 from .plan import plan_figure as plan_figure

@@ -14,10 +14,14 @@ from scaling.rounding import significant
 __all__ = ["plan_figure"]
 
 _COLOUR = "#1B80C0"
+_NOW = 1.6
+"""By how much further left than the first run the present is drawn, as a factor."""
 
 
 def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
     """Draw the interval of the prediction against what is spent, in the budget's unit: now, then after each planned run in order of use.
+
+    Both axes are logarithmic; now, when nothing is spent, stands left of the first run.
 
     The value stays that of now: what the runs will say cannot be known.
     """
@@ -25,6 +29,9 @@ def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
     spent = np.concatenate([[0.0], np.cumsum(found.chosen[found.budget.column].to_numpy(float))])
     low = np.concatenate([[found.now.low], found.chosen["mean_low"].to_numpy(float)])
     high = np.concatenate([[found.now.high], found.chosen["mean_high"].to_numpy(float)])
+    places = spent.copy()
+    if len(spent) > 1:
+        places[0] = spent[1] / max(_NOW, (spent[-1] / spent[1]) ** 0.2)
     names = ["now", *(_name(row) for row in found.chosen.to_dict("records"))]
     texts = [
         f"<b>{'now' if number == 0 else f'after run {number}: {name}'}</b><br>{significant(at, 3)} {unit} spent<br>"
@@ -33,12 +40,12 @@ def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
     ]
     figure = go.Figure()
     add_band(
-        figure, spent, np.full(len(spent), found.now.value), low, high, colour=_COLOUR, name="prediction of the mean", texts=texts,
+        figure, places, np.full(len(spent), found.now.value), low, high, colour=_COLOUR, name="prediction of the mean", texts=texts,
         line={"color": _COLOUR, "width": 1.8, "dash": "dash"},
     )  # fmt: skip
     for ends, name in ((low, "lower end"), (high, "upper end")):
         figure.add_scatter(
-            x=spent,
+            x=places,
             y=ends,
             mode="lines+markers",
             name=name,
@@ -53,12 +60,24 @@ def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
         layout(
             revision=("plan", found.fit.metric, found.target, found.budget.words),
             height=height,
-            xaxis={**axis([], "linear", f"{unit[0].upper()}{unit[1:]} spent on the planned runs"), "rangemode": "tozero"},
-            yaxis=axis([], "linear", f"{axis_label(found.fit.metric)} at the target"),
+            xaxis=_spent_axis(places, f"{unit[0].upper()}{unit[1:]} spent on the planned runs"),
+            yaxis=axis([*low, *high], "log", f"{axis_label(found.fit.metric)} at the target"),
             showlegend=False,
         )
     )
     return figure
+
+
+def _spent_axis(places: np.ndarray, title: str) -> dict[str, object]:
+    """Make the axis of what is spent, with `now` at its first place."""
+    made = axis(places, "log", title)
+    logs, kept = np.log(places), [0]
+    apart = 0.12 * max(logs[-1] - logs[0], 1e-9)
+    for number in range(len(places) - 1, 0, -1):  # the last first: it is what the plan takes
+        if all(abs(logs[number] - logs[other]) > apart for other in kept):
+            kept.append(number)
+    texts = ["now" if number == 0 else significant(places[number], 3) for number in kept]
+    return {**made, "tickvals": [float(places[number]) for number in kept], "ticktext": texts, "tickangle": 0}
 
 
 def _name(row: dict[object, object]) -> str:

@@ -60,7 +60,9 @@ def looks(table: pd.DataFrame, among: pd.DataFrame | None = None) -> dict[str, L
     among: all runs of the study, those to come as well: then a marker, too, stays when runs arrive.
     """
     whole = table if among is None or "model" not in among else among
-    models = whole.assign(label=labels(whole)).drop_duplicates("label").reset_index(drop=True)
+    named = [name for name in ("family", "model", "params") if name in whole]
+    rows = [part.reindex(columns=named).assign(label=labels(part, whole)) for part in (whole, table)]
+    models = pd.concat(rows, ignore_index=True).drop_duplicates("label").reset_index(drop=True)
     models["size"] = pd.to_numeric(models["params"], errors="coerce") if "params" in models else np.nan
     if models["size"].notna().all():
         models = models.sort_values("size", kind="stable")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["NextRuns", "log_width"]
 
+_HARDLY = 0.8
+"""A share of the width below which nobody would pay for the runs."""
+
 
 @dataclass(frozen=True, eq=False)
 class NextRuns:
@@ -82,6 +85,25 @@ class NextRuns:
     def shrinkage(self) -> float:
         """Return the width of the mean's interval afterwards over its width now, in logarithms; 0.5 is half as wide."""
         return log_width(self.after) / log_width(self.now) if log_width(self.now) > 0 else float("nan")
+
+    @property
+    def least_width(self) -> float:
+        """Return what any number of such runs would leave of the interval's width at least: what the form of the law may be off by."""
+        return math.sqrt(max(0.0, 1.0 - self.share_of_law))
+
+    def can_tell(self) -> str:
+        """Say in a sentence whether runs like the candidates can tell what is asked for at all."""
+        what = f"{self.fit.metric} at {self.target}"
+        lost = f"{100 * (1 - self.share_of_law):.0f} % of the variance is what the form of the law may be off by there"
+        if self.least_width > _HARDLY:
+            return f"Runs like these can hardly tell {what}: {lost}, and however many of them leave {significant(self.least_width, 2)} of the interval's width."
+        if self.least_width > 0.5:
+            return f"Runs like these can tell {what} only in part: {lost}, so that they cannot halve its interval."
+        if self.chosen.empty:
+            return f"Runs like these can tell {what} better, but none that helps fits {self.budget.words}."
+        return (
+            f"Runs like these can tell {what} better: those planned leave {significant(self.shrinkage, 2)} of the interval's width."
+        )
 
     def sentence(self) -> str:
         """Write the answer in words."""
@@ -144,6 +166,8 @@ class NextRuns:
             "currency": self.currency,
             "candidates": self.candidates,
             "sentence": self.sentence(),
+            "can_tell": self.can_tell(),
+            "least_width": self.least_width,
             "notes": list(self.notes),
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "now": {"mean": self.now.to_dict(), "new_run": self.now_run.to_dict()},

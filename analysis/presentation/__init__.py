@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.presentation.filters import FILTERS
+from analysis.presentation.filters import FILTERS, prose_with_links
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -42,7 +42,7 @@ def environment(loader: BaseLoader, *, runs: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= FILTERS
+    made.filters |= FILTERS | {"prose": prose_with_links(runs)}
     made.globals |= {"figure_tokens": {"neutral": NEUTRAL, "faint": FAINT}, "runs": runs}
     return made
 

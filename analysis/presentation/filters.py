@@ -15,7 +15,10 @@ from analysis.reading.prices import head_of
 from scaling.refusals import why
 from scaling.rounding import as_factor, money, percent, significant
 
-__all__ = ["FILTERS"]
+__all__ = ["FILTERS", "prose_with_links"]
+
+_RUN_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{8}\b")
+"""Sixteen hexadecimal digits, as ids of runs of a store are."""
 
 
 def _number(value: float | None, digits: int = 3) -> str:
@@ -33,6 +36,15 @@ def _prose(text: object) -> Markup:
     """Write a sentence for a page: a capital first, and what stands between backticks as code."""
     sentence = _capitalize_first(str(text))
     return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))
+
+
+def prose_with_links(runs: str) -> Callable[[object], Markup]:
+    """Make the filter `prose`: run ids in its sentences are links, which begin with `runs`."""
+
+    def prose(text: object) -> Markup:
+        return Markup(_RUN_ID.sub(rf'<a class="id" href="{escape(runs)}\g<0>">\g<1></a>', str(_prose(text))))
+
+    return prose
 
 
 def _equation(text: str) -> Markup:

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from analysis import CellRate, LearningRateTrend, learning_rate_trend, payload
-from analysis.figures import learning_rate_figure
+from analysis.figures import learning_rate_figure, losses_of_rates_figure
 from analysis.presentation import figure_json
 from analysis.questions import LearningRateQuestion
 from api.database import Database
+from api.pages.drawing import MOST_MARKS
 from api.pages.page import Page
 from api.pages.tab import Tab
 from api.pages.trouble import attempt
@@ -64,6 +65,7 @@ def _context(database: Database, question: LearningRateQuestion, trend: Learning
         "cell": cell,
         "cell_trouble": trouble,
         "figure": figure_json(learning_rate_figure(trend, cell)),
+        "losses": figure_json(losses_of_rates_figure(trend)) if len(trend.points) <= MOST_MARKS else None,
     }
 
 

@@ -147,7 +147,8 @@ def test_plan(convnet):
     figure = plan_figure(found)
     assert is_plain_svg(figure)
     lower = drawn(figure, "lower end")
-    assert lower.x[0] == 0
+    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
+    assert dict(zip(figure.layout.xaxis.ticktext, figure.layout.xaxis.tickvals, strict=True))["now"] == lower.x[0] < lower.x[1]
     assert lower.y[0] == found.now.low
     assert lower.x[-1] == pytest.approx(found.core_hours)
     assert list(lower.y[1:]) == list(found.chosen["mean_low"])

@@ -133,7 +133,8 @@ def test_two_data_sets_offer_one_experiment_each(client_of, tmp_path):
     )
     page = text_of(client.get("/frontier"))
     assert "2 data sets" in page
-    assert "--experiment NAME" in page
+    assert "“Experiment”" in html.unescape(page)
+    assert not re.findall(r"--\w+", re.sub(r"<code.*?</code>", "", page.partition("<main")[2].partition("</main>")[0], flags=re.S))
 
 
 def test_the_law_with_its_intervals_and_what_was_left_out(client):
@@ -329,7 +330,7 @@ class TestWhichRuns:
         return TestClient(create_app(str(path)))
 
     def test_mixed_accelerators_are_refused_until_a_conversion_is_named(self, mixed):
-        assert "--convert TPU-v3:TPU-v4" in html.unescape(text_of(mixed.get("/frontier")))
+        assert "as those of another” TPU-v3:TPU-v4" in html.unescape(text_of(mixed.get("/frontier")))
         page = html.unescape(text_of(mixed.get("/frontier?convert=TPU-v3:TPU-v4=nfnet")))
         assert "on TPU-v3 count as those of TPU-v4, divided by 2.27" in page
         words = words_of_command(page, "scaling fit")
@@ -468,3 +469,49 @@ def test_what_halves_the_interval_is_what_the_command_says(client, filled_store)
     way = found.cheapest or found.ways[0]
     assert way.words[1:] in html.unescape(page)
     assert words_of_command(page, "scaling plan")[:5] == ["scaling", "plan", "--halve", "--target", "0.05"]
+
+
+def test_no_machine_code_stands_before_a_sentence_and_run_ids_are_links(client):
+    page = text_of(client.get("/frontier"))
+    found = re.findall(r"<li>(.*?)</li>", re.search(r'<ul class="diagnostics">.*?</ul>', page, re.S)[0], re.S)
+    assert found
+    for entry in found:
+        words = html.unescape(re.sub("<[^>]+>", "", entry)).strip()
+        assert re.match(r"[A-Z\d]", words), words
+        assert re.search(r"<code[^>]*>[a-z-]+</code>$", entry.strip())
+    diagnostics = client.get("/api/v1/fits?law=power-floor&on=frontier").json()["fits"][0]["diagnostics"]
+    named = re.findall(r"\b[0-9a-f]{16}\b", str([entry["message"] for entry in diagnostics]))
+    assert named
+    assert all(f'href="/runs/{run}"' in page for run in named)
+
+
+def test_the_plan_says_first_whether_these_runs_can_tell(client):
+    page = text_of(client.get("/plan"))
+    body = client.get("/plan.json").json()
+    assert html.unescape(re.search(r'<p id="answer">(.*?)</p>', page)[1]) == body["can_tell"]
+    assert body["least_width"] == pytest.approx(math.sqrt(1 - body["share_of_law"]))
+    assert page.index('id="answer"') < page.index('id="plan"')
+
+
+def test_the_optimum_says_what_is_missing_and_what_mends_it(client):
+    page = text_of(client.get("/frontier/optimum?where=model=nano-F0"))
+    assert any(command.startswith("scaling submit experiments.yaml --db ") for command in commands_of(page))
+    assert "three sizes" in page
+
+
+def test_losses_of_rates_lie_about_their_curves(client, filled_store):
+    from analysis import learning_rate_trend
+    from analysis.figures import losses_of_rates_figure
+
+    trend = learning_rate_trend(open_readonly(str(filled_store)).runs(None))
+    figure = losses_of_rates_figure(trend)
+    best = [trace for trace in figure.data if trace.name.endswith("best rate")]
+    assert [trace.x[0] for trace in best] == trend.optima["learning_rate"].tolist()
+    assert [trace.x[0] + trace.error_x.array[0] for trace in best] == pytest.approx(trend.optima["high"].tolist())
+    curves = [trace for trace in figure.data if trace.mode == "lines"]
+    marks = [trace for trace in figure.data if trace.mode == "markers" and trace not in best]
+    for curve, runs in zip(curves, marks, strict=True):
+        line = list(zip(curve.x, curve.y, strict=True))
+        there = [min(line, key=lambda point, rate=rate: abs(math.log(point[0] / rate)))[1] for rate in runs.x]
+        assert all(abs(math.log(value / height)) < 0.1 for value, height in zip(runs.y, there, strict=True))
+    assert 'id="losses"' in text_of(client.get("/learning-rate"))
