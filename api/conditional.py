@@ -14,8 +14,10 @@ from api.database import Database
 
 __all__ = ["Conditional"]
 
-_NOT_OF_THE_STORE = ("/assets/", "/figures/", "/healthz", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/login")
-_NOT_OF_THE_STORE += ("/api/v1/events",)
+_NOT_OF_THE_STORE = (
+    *("/assets/", "/figures/", "/api/v1/events"),
+    *("/healthz", "/readyz", "/version", "/metrics", "/openapi.json", "/docs", "/login"),
+)
 
 
 class Conditional:
