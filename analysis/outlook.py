@@ -133,8 +133,9 @@ def outlook(law: Fit, frontier: Frontier, regret: Regret | None, at: Sequence[fl
     )
     known = regret is not None and regret.losses is not None
     choices = [_choice(frontier, regret, place, bounds) for place in places]
-    table = table.assign(**{name: [choice[name] for choice in choices] for name in ("model", "data", "most")})
-    table["core_hours"] = [_hours(frontier, row.model, row.at) for row in table.itertuples()]
+    for name in ("model", "data", "most"):
+        table[name] = [choice[name] for choice in choices]
+    table["core_hours"] = [_hours(frontier, str(choice["model"]), float(at)) for choice, at in zip(choices, places, strict=True)]
     rate = rate_of(frontier.runs)
     table["cost"] = np.nan if rate is None else rate[0] * table["core_hours"]
     if frontier.x == "cost":
@@ -180,7 +181,7 @@ def _hours(frontier: Frontier, model: str, place: float) -> float:
         return float("nan")
     own = runs[runs["model"].astype(str) == str(model).rpartition(" ")[2]] if "model" in runs else runs
     own = own if len(own) else runs
-    largest = own.loc[own[frontier.x].astype(float).idxmax()]
+    largest = own.iloc[int(own[frontier.x].astype(float).to_numpy().argmax())]
     return place * float(largest["core_hours"]) / float(largest[frontier.x])
 
 
