@@ -259,9 +259,9 @@ def _short_of_their_steps(table: pd.DataFrame, axes: Sequence[str]) -> pd.Series
     done, whole, short = found
     if not ((whole > 0) & (done > 0) & ~short).any():
         return words
-    unit = words_of(str(done.name))[-1]
-    words[short] = [f"finished at {unit} {have:g} of {of:g}" for have, of in zip(done[short], whole[short], strict=True)]
-    return words
+    unit, told = words_of(str(done.name))[-1], words.to_numpy(dtype=object, copy=True)
+    told[short.to_numpy()] = [f"finished at {unit} {have:g} of {of:g}" for have, of in zip(done[short], whole[short], strict=True)]
+    return pd.Series(told, index=table.index, dtype=object)
 
 
 def steps_never_reached(runs: pd.DataFrame) -> tuple[str, str] | None:

@@ -37,6 +37,11 @@ class Answered:
                 if of is not None:
                     self._patterns.append((re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(prefix + path))), of))
 
+    @staticmethod
+    def is_page(path: str) -> bool:
+        """Say whether a marked path is a page, which shows what is there, and not JSON or CSV, which wait for what is asked."""
+        return not path.startswith("/api/") and not path.endswith((".csv", ".json"))
+
     def of(self, path: str) -> Of | None:
         """Return of what the answer at `path` is: the `results`, the `store`; None where its route is not marked."""
         return next((of for pattern, of in self._patterns if pattern.fullmatch(path)), None)

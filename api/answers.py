@@ -10,6 +10,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from starlette.concurrency import run_in_threadpool
@@ -29,7 +30,7 @@ __all__ = ["Answers"]
 _REST = 2.0
 """A link is answered anew after so many times as long as its last answer took: an open page takes a third of a core at most."""
 
-_MOST_BYTES = 64 * 2**20
+_MOST_BYTES, _MOST_LINKS = 64 * 2**20, 500
 _FRESH, _STALE = b'<html lang="en">', b'<html lang="en" data-stale>'
 _NO_RELOAD, _RELOAD = b"<!-- reload -->", b'<noscript><meta http-equiv="refresh" content="5"></noscript>'
 
@@ -83,22 +84,26 @@ class Answers:
         self._figures = Figures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self.app(scope, receive, send)
+            return
+        if scope["path"].startswith(PREFIX):
             await self._figures.response(scope["path"])(scope, receive, send)
             return
-        of = self._answered.of(scope["path"]) if scope["type"] == "http" and scope["method"] == "GET" else None
-        version = None if of is None else await self._version(of)
+        of = self._answered.of(scope["path"])
+        is_page = Answered.is_page(scope["path"])
+        version = None if of is None else await self._version(of, lately=is_page)
         if of is None or version is None:  # no store yet, or one whose versions cannot be told
             await self.app(scope, receive, send)
             return
         accept = Headers(scope=scope).get("accept", "")
         link: Link = (scope["path"], scope["query_string"], "text/html" in accept)
-        is_page = not scope["path"].startswith("/api/") and not scope["path"].endswith((".csv", ".json"))
         kept = await (self._shown(link, of, version) if is_page else self._present(link, of, version))
         await self._response(Request(scope), of, kept, version)(scope, receive, send)
 
-    async def _version(self, of: Of) -> str | None:
-        return await run_in_threadpool(self.database.results if of == "results" else self.database.version)
+    async def _version(self, of: Of, *, lately: bool = False) -> str | None:
+        results = partial(self.database.results, lately=lately)
+        return await run_in_threadpool(results if of == "results" else self.database.version)
 
     async def _shown(self, link: Link, of: Of, version: str) -> _Kept | None:
         """Return the answer to the present results if it is there in time, else the last one; None where there is none yet."""
@@ -172,7 +177,7 @@ class Answers:
         size = sum(len(known.kept.reply.body) for known in self._links.values() if known.kept is not None)
         for link in list(self._links):
             known = self._links[link]
-            if size <= _MOST_BYTES or link == newest:
+            if (size <= _MOST_BYTES and len(self._links) <= _MOST_LINKS) or link == newest:
                 return
             if known.under_way is None and known.waits is None:
                 size -= 0 if known.kept is None else len(known.kept.reply.body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
@@ -37,7 +38,8 @@ class Conditional:
             await self.app(scope, receive, send)
             return
         of = self._answered.of(scope["path"]) or "store"
-        version = await run_in_threadpool(self.database.results if of == "results" else self.database.version)
+        lately = partial(self.database.results, lately=Answered.is_page(scope["path"]))
+        version = await run_in_threadpool(lately if of == "results" else self.database.version)
         scope.setdefault("state", {}).update(version=version or "", of=of)
         if version is None:
             await self.app(scope, receive, send)

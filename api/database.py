@@ -6,6 +6,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import Future
@@ -29,13 +30,15 @@ __all__ = ["Database", "TheDatabase"]
 _Answer = TypeVar("_Answer")
 _pinned: ContextVar[str | None] = ContextVar("pinned", default=None)
 _ANSWERS_KEPT = 128
+_LONG_SCAN_SECONDS, _SHARE = 0.1, 10.0
+"""A scan of the results that takes more processor time than this is made for a tenth of the time at most."""
 
 
 @dataclass
 class _Opened:
     """Holds a store that is open. `answers` are of the results at `answers_version`; one that is not done is being computed.
 
-    results: the version of the results at a version of the store.
+    results: the version of the results at a version of the store; `scanning` is held while it is read, `next_scan` is when that is due again.
     """
 
     store: Store
@@ -45,6 +48,8 @@ class _Opened:
     answers: OrderedDict[Hashable, Future[object]] = field(default_factory=OrderedDict)
     answers_version: str | None = None
     results: tuple[str, str] = ("", "")
+    scanning: threading.Lock = field(default_factory=threading.Lock)
+    next_scan: float = 0.0
 
 
 class Database:
@@ -88,8 +93,11 @@ class Database:
             return None
         return None if count is None else f"{opened.name}-{count}{gone}"
 
-    def results(self) -> str | None:
-        """Return a text that changes whenever answers of the analysis may; None as of `version`. It is read once for each version."""
+    def results(self, *, lately: bool = False) -> str | None:
+        """Return a text that changes whenever answers of the analysis may; None as of `version`. It is read once for each version.
+
+        lately: in a large store, where that takes long, what it was a moment ago is enough, so that a tenth of the time goes into it.
+        """
         if (pinned := _pinned.get()) is not None:
             return pinned
         version = self.version()
@@ -97,12 +105,17 @@ class Database:
             return None
         with suppress(StoreError):
             opened = self._open()
-            known, results = opened.results
-            if known != version:
-                with opened.store.read() as session:
-                    results = f"{opened.name}-{results_version(session)}"
-                opened.results = (version, results)
-            return results
+            is_long = opened.next_scan > 0.0
+            if lately and is_long and (opened.scanning.locked() or time.monotonic() < opened.next_scan):
+                return opened.results[1]
+            with opened.scanning:
+                if opened.results[0] != version:
+                    began, processor = time.monotonic(), time.thread_time()
+                    with opened.store.read() as session:
+                        opened.results = (version, f"{opened.name}-{results_version(session)}")
+                    is_long, now = time.thread_time() - processor > _LONG_SCAN_SECONDS, time.monotonic()
+                    opened.next_scan = now + _SHARE * (now - began) if is_long else 0.0
+                return opened.results[1]
         return None
 
     @contextmanager

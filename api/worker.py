@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import threading
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
 from typing import TYPE_CHECKING
@@ -70,9 +70,12 @@ class InProcess(Worker):
         self._pool.submit(_loaded)
 
     def close(self) -> None:
+        processes = list((self._pool._processes or {}).values())  # Python 3.14 has `kill_workers`
         self._pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:  # else the server waits at its end for the fit that is under way
+            process.kill()
 
-    def _started(self) -> Executor:
+    def _started(self) -> ProcessPoolExecutor:
         # Not forked: this process has threads, and a fork would copy their locks as they are.
         return ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_begin, initargs=(self._db, self._can_steer))
 
