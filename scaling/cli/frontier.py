@@ -113,7 +113,7 @@ def frontier_command(
         headline(out, no_law if said is None else headline_of(said, cost))
         if said is None or cost.is_unknown:
             out.print(cost.sentence(), soft_wrap=True, markup=False, highlight=False)
-        out.print()
+            out.print()
         print_frontier(out, found)
         print_points(out, found, band)
         if beside is not None:
