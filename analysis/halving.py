@@ -52,6 +52,7 @@ _BUDGETS = (3.0, 1.0, 0.3, 0.1)
 """Budgets of a plan that are tried, as parts of what the runs took; the largest first, since where that does not do, none does."""
 _STEP = 2.0
 _PLACES = 49
+_ROUNDING = 1e-9  # of a difference of variances that are equal but for it
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,8 @@ class _Variances:
         whole, of_laws = self.half**2, self._of_laws(inputs)
         self.seeds = by_seeds * of_laws
         self.cells = min((1 - by_seeds) * of_laws, squared * of_cells)
-        self.form = max(0.0, whole - self.seeds - self.cells)
+        rest = whole - self.seeds - self.cells
+        self.form = rest if rest > _ROUNDING * whole else 0.0
         self.evaluation = (found.precision.t(1e9) * relative_error(found.runs, found.metric)) ** 2
 
     def at(self, x: float) -> Interval:
