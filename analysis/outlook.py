@@ -134,7 +134,7 @@ def outlook(law: Fit, frontier: Frontier, regret: Regret | None, at: Sequence[fl
     known = regret is not None and regret.losses is not None
     choices = [_choice(frontier, regret, place, bounds) for place in places]
     for name in ("model", "data", "most"):
-        table[name] = [choice[name] for choice in choices]
+        table[name] = pd.Series([choice[name] for choice in choices])
     table["core_hours"] = [_hours(frontier, str(choice["model"]), float(at)) for choice, at in zip(choices, places, strict=True)]
     rate = rate_of(frontier.runs)
     table["cost"] = np.nan if rate is None else rate[0] * table["core_hours"]

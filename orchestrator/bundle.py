@@ -106,7 +106,7 @@ def write_bundle(
         "experiments": [{"name": each.experiment, "file": each.file, "revision": each.revision} for each in files],
         "source": _plain({name: value for name, value in source.items() if name not in ("command", "file", "sha256", "bundle")}),
     }
-    members = {ABOUT: _json(about), RUNS: lines, "README.txt": _readme(about, path).encode()}
+    members = {ABOUT: _json(about), RUNS: lines, "about.txt": _readme(about, path).encode()}
     if said is not None:
         members["law.json"] = _json(payload(said.law))
     members |= {f"experiments/{name}": each.text.encode() for name, each in _named(files)}

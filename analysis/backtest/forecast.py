@@ -114,6 +114,11 @@ class ForecastEstimate(Estimate):
         scale = self._half_width(inputs, of_mean=True) / self.precision.t(FREEDOM)
         return self._mixed(inputs, lambda: self.laws.estimate.log_mean_draws(inputs), self._recent_mean(inputs) + error * scale)
 
+    def of_recent(self, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return what the recent runs alone say at inputs (1, n): log mean and its interval, (n,) each."""
+        mean, half = self._recent_mean(inputs), self._half_width(inputs, of_mean=True)
+        return mean, mean - half, mean + half
+
     def part(self, inputs: np.ndarray) -> np.ndarray:
         """Return the weight of the recent forecast at inputs (1, n), (n,)."""
         ahead = (np.log(inputs[0]) - self.recent.edge[0]) / self.recent.range[0]

@@ -81,23 +81,34 @@ class Recent:
         parts = scale.residual * residual + scale.spread * self._moments(log_x)[1] + scale.slope * ((slope or 0.0) * ahead) ** 2
         return learnt.widening**2 * parts
 
+    def curves(self, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the log curve of each exponent in the first window at log x (n,), (40, n), and their weights, (40,)."""
+        return self._curves(log_x)[0], self.weight[0]
+
+    def _curves(self, log_x: np.ndarray) -> np.ndarray:
+        terms = np.exp(np.clip(-_EXPONENTS[:, None] * (log_x - self.at), -300.0, 300.0))
+        return self.level + np.log(self.floor[:, :, None] + self.height[:, :, None] * terms)
+
     def _moments(self, log_x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and variance of the log curves, (windows, n) each."""
-        terms = np.exp(np.clip(-_EXPONENTS[:, None] * (log_x - self.at), -300.0, 300.0))
-        curves = self.level + np.log(self.floor[:, :, None] + self.height[:, :, None] * terms)
+        curves = self._curves(log_x)
         mean = np.einsum("wk,wkn->wn", self.weight, curves)
         return mean, np.einsum("wk,wkn->wn", self.weight, (curves - mean[:, None]) ** 2)
 
 
-def fit_recent(cells: Cells, inside: np.ndarray, objective: Objective, learnt: Learnt = LEARNT) -> Recent:
+def fit_recent(
+    cells: Cells, inside: np.ndarray, objective: Objective, learnt: Learnt = LEARNT, logs: np.ndarray | None = None
+) -> Recent:
     """Fit the forecast to each of several windows.
 
     Args:
-        cells: of one input, in order. inside: (windows, n), which cells each window is fitted to: two distinct inputs at least.
+        cells: of one input. inside: (windows, n), which cells each window is fitted to: two distinct inputs at least.
         objective: of a robust one, runs far off count less.
+        logs: (windows, n), log metric of the cells as each window sees them; None: that of the cells.
     """
-    log_x, level = cells.order, float(np.log(cells.y).mean())
-    log_y = np.log(cells.y) - level
+    seen = np.log(cells.y)[None] if logs is None else logs
+    log_x, level = cells.order, float(seen.mean())
+    log_y = seen - level
     edge = np.where(inside, log_x, -np.inf).max(1)
     span = edge - np.where(inside, log_x, np.inf).min(1)
     age = (edge[:, None] - log_x) / (learnt.recency * span[:, None])
@@ -110,7 +121,7 @@ def fit_recent(cells: Cells, inside: np.ndarray, objective: Objective, learnt: L
         share = weights / weights.sum(1, keepdims=True)
         effective = 1.0 / np.sum(share**2, axis=1)
         floor, height = _least_squares(terms, log_y, share)
-        residual = np.log(floor[:, :, None] + height[:, :, None] * terms) - log_y
+        residual = np.log(floor[:, :, None] + height[:, :, None] * terms) - log_y[:, None]
         square = np.einsum("wn,wkn->wk", share, residual**2)
         doubt = np.log(_EXPONENTS / learnt.exponent) / learnt.exponent_spread
         log_weight = -0.5 * (learnt.tempering * effective[:, None] * np.log(square + learnt.noise**2) + doubt**2)
@@ -144,9 +155,10 @@ def slope_of(errors: np.ndarray, ahead: np.ndarray, held_out: np.ndarray, some: 
 def _least_squares(terms: np.ndarray, log_y: np.ndarray, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return floor and height, (windows, 40) each, not negative, that minimise the squares of relative residuals."""
     size = np.sqrt(np.mean(terms**2, axis=1, keepdims=True))
-    plain, term = np.exp(-log_y), terms / size * np.exp(-log_y)
-    ff, fh, hh = share @ plain**2, share @ (plain * term).T, share @ (term**2).T
-    f, h = share @ plain, share @ term.T
+    plain, term = np.exp(-log_y), terms / size
+    once, twice = share * plain, share * plain**2
+    ff, fh, hh = twice.sum(1), twice @ term.T, twice @ (term**2).T
+    f, h = once.sum(1), once @ term.T
     ff, f = ff[:, None], f[:, None]
     determinant = ff * hh - fh**2
     with np.errstate(divide="ignore", invalid="ignore"):

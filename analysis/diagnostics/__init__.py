@@ -19,6 +19,6 @@ from __future__ import annotations
 from analysis.diagnostics.chance import at_chance
 from analysis.diagnostics.diagnose import diagnose
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
-from analysis.diagnostics.extrapolation import apart_at, far_extrapolation
+from analysis.diagnostics.extrapolation import apart_at, far_extrapolation, laws_disagree_at
 
-__all__ = ["Diagnostic", "DiagnosticCode", "apart_at", "at_chance", "diagnose", "far_extrapolation"]
+__all__ = ["Diagnostic", "DiagnosticCode", "apart_at", "at_chance", "diagnose", "far_extrapolation", "laws_disagree_at"]

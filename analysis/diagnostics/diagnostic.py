@@ -84,6 +84,10 @@ class DiagnosticCode(Advised):
         "law-and-forecast-apart",
         "Take numbers beyond the runs from the forecast (`scaling predict`), not from the coefficients.",
     )
+    LAWS_DISAGREE = (
+        "laws-disagree",
+        "Run something near the target first: until the laws and the recent runs agree there, a plan narrows what may be the wrong one.",
+    )
     FAR_EXTRAPOLATION = (
         "far-extrapolation",
         "Nothing in these runs tests a forecast that far: train something between, or treat the interval as a lower bound of the doubt.",

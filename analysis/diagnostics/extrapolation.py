@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from analysis.backtest.forecast import ForecastEstimate
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from scaling.rounding import significant
 
 if TYPE_CHECKING:
     from analysis.fitting.result import Fit
 
-__all__ = ["apart_at", "far_extrapolation", "law_and_forecast_apart"]
+__all__ = ["apart_at", "far_extrapolation", "law_and_forecast_apart", "laws_disagree_at"]
 
 FAR = 10.0
 """ASSUMPTION: times the largest run, for a fit without a back-test. Published extrapolations that were checked reach about so far."""
@@ -56,19 +57,41 @@ def apart_at(fit: Fit, law_at: pd.DataFrame, forecast: Fit, at: pd.DataFrame) ->
     return [_said(fit.law, at.iloc[0], law.iloc[0], other.iloc[0])]
 
 
+def laws_disagree_at(forecast: Fit, at: pd.DataFrame) -> list[Diagnostic]:
+    """Report that the laws of all runs and the recent runs, both members of a forecast, lie outside each other's interval at one row."""
+    estimate = forecast.estimate
+    if not isinstance(estimate, ForecastEstimate):
+        return []
+    inputs, average = forecast.inputs_at(at), estimate.laws.estimate
+    laws, recent = (
+        pd.DataFrame(dict(zip(("mean", "low", "high"), map(np.exp, each), strict=True)))
+        for each in ((average.log_mean(inputs), *average.log_band(inputs)), estimate.of_recent(inputs))
+    )
+    if not (_outside(laws, recent) & _outside(recent, laws))[0]:
+        return []
+    where = " and ".join(f"{name} {significant(value, 3)}" for name, value in at.iloc[0].items())
+    return [
+        Diagnostic(
+            DiagnosticCode.LAWS_DISAGREE,
+            f"at {where} the laws of all runs say {_words(laws.iloc[0])}, the recent runs alone {_words(recent.iloc[0])}",
+        )
+    ]
+
+
 def _outside(mean: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
     """Say where the one lies outside the interval of the other, (n,) of booleans."""
     return ((mean["mean"] < other["low"] * (1 - _ROUNDING)) | (mean["mean"] > other["high"] * (1 + _ROUNDING))).to_numpy()
 
 
 def _said(law: str, at: pd.Series, ours: pd.Series, forecast: pd.Series) -> Diagnostic:
-    def words(row: pd.Series) -> str:
-        return f"{significant(row['mean'])} ({significant(row['low'])} … {significant(row['high'])})"
-
     where = " and ".join(f"{name} {significant(value, 3)}" for name, value in at.items())
     return Diagnostic(
-        DiagnosticCode.LAW_AND_FORECAST_APART, f"at {where} the {law} law says {words(ours)}, the forecast {words(forecast)}"
+        DiagnosticCode.LAW_AND_FORECAST_APART, f"at {where} the {law} law says {_words(ours)}, the forecast {_words(forecast)}"
     )
+
+
+def _words(row: pd.Series) -> str:
+    return f"{significant(row['mean'])} ({significant(row['low'])} … {significant(row['high'])})"
 
 
 def far_extrapolation(fit: Fit, x: pd.DataFrame | ArrayLike) -> list[Diagnostic]:

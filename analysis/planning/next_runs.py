@@ -8,23 +8,22 @@ from typing import Literal, Unpack
 import numpy as np
 import pandas as pd
 
+from analysis.backtest.forecast import ForecastEstimate
 from analysis.finetuned import refuse_plan
 from analysis.fitting.fit import FitSettings
-from analysis.fitting.law_estimate import LawEstimate
-from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.planning.budget import budget_in
-from analysis.planning.design import Candidates, Criterion, choose, spread_after
-from analysis.planning.result import NextRuns, log_width
-from analysis.planning.target import Target, aim
+from analysis.planning.by_forecast import by_forecast
+from analysis.planning.by_law import by_law
+from analysis.planning.design import Criterion
+from analysis.planning.result import NextRuns
+from analysis.planning.target import aim, interval_at
 from analysis.reading.prices import MONEY, currency_of, priced_as
 from analysis.reading.source import source_of
 from analysis.unfinished import takes_runs
-from scaling.errors import DataError, TooFewPoints, UnknownName, UsageError
+from scaling.errors import DataError, UnknownName, UsageError
 
 __all__ = ["plan"]
-
-_NEGLIGIBLE = 0.01
 
 
 @takes_runs
@@ -43,12 +42,10 @@ def plan(
 ) -> NextRuns:
     """Choose the candidates that most reduce the uncertainty of the prediction at `target`.
 
-    Runs that would narrow the interval by less than a hundredth together are left out, though there were budget for them.
-
-    The value at the target and its interval are the forecast's, as `analysis.predict` gives them. The law that weighs the candidates
-    may be another, see `analysis.planning.target.aim`. Of it only the factor counts by which the interval narrows. The law is
-    linearised at its present estimate. A cell adds the information of its place over its variance, (lack of fit)² + (seed noise)² /
-    seeds. A candidate in a cell that was run before adds only what more seeds add.
+    The value at the target and its interval are the forecast's, as `analysis.predict` gives them. Where that is a forecast of compute,
+    candidates are judged by what it would say after them, under all its members together, see `analysis.planning.by_forecast`. A law
+    that is named, and a target of several inputs, are judged as if the law were right, see `analysis.planning.by_law`: by its
+    coefficients, as far as it has any.
 
     Args:
         runs: what was done, as for `analysis.fit`.
@@ -81,30 +78,19 @@ def plan(
     aimed = aim(runs, target, candidates, x=x, law=law, on=on, **settings)
     found = aimed.fit
     _require_inputs(candidates, found.axes)
-    kept = np.diag(found.covariance) > 0
-    if not kept.any():
-        raise TooFewPoints(
-            "the law's coefficients have no known uncertainty, so that no run can be said to lower it", have=0, need=1
-        )
-    covariance = found.covariance[np.ix_(kept, kept)]
-    rows = found.log_mean_jacobian(_of_one_run(candidates))[:, kept]
-    gradient = found.log_mean_jacobian(aimed.law_at)[0, kept]
-    pool = Candidates(rows, _information(found, candidates), spent)
-    picked = choose(covariance, pool, gradient, limit.amount, criterion)
-
-    now, now_run = _at(aimed.forecast, aimed.at, "mean"), _at(aimed.forecast, aimed.at, "new-run")
-    if not min(now.low, now_run.low, _at(found, aimed.law_at, "mean").low) > 0:
+    now, now_run = interval_at(aimed.forecast, aimed.at, "mean"), interval_at(aimed.forecast, aimed.at, "new-run")
+    if not min(now.low, now_run.low, interval_at(found, aimed.law_at, "mean").low) > 0:
         raise UsageError(
             f"no number can be given at {aimed.words}: it is too far beyond the runs", hint="aim nearer to the compute of the runs"
         )
-    of_law = _share_of_law(found, aimed)
-    narrower = [1.0]
-    for number in range(1, len(picked) + 1):
-        narrower.append(_scale(found, gradient, covariance, spread_after(covariance, pool, picked[:number]), number))
-    picked = picked[: _worthwhile(narrower)]
-    scales = [float(np.sqrt(of_law * scale**2 + 1 - of_law)) for scale in narrower[: len(picked) + 1]]
-    steps = [_scaled(now, scale) for scale in scales[1:]]
-    chosen = candidates.iloc[picked].reset_index(drop=True)
+    of_one = _of_one_run(candidates)
+    estimate = aimed.forecast.estimate
+    if criterion == "c" and isinstance(estimate, ForecastEstimate):
+        made = by_forecast(aimed, estimate, candidates, of_one, spent, limit.amount, x)
+    else:
+        made = by_law(aimed, candidates, of_one, spent, limit.amount, criterion)
+    steps = [_scaled(now, scale) for scale in made.scales]
+    chosen = candidates.iloc[made.picked].reset_index(drop=True)
     chosen = chosen.assign(mean_low=[step.low for step in steps], mean_high=[step.high for step in steps])
     currency = currency_of(chosen)
     return NextRuns(
@@ -121,10 +107,11 @@ def plan(
         candidates=len(candidates),
         chosen=chosen,
         now=now,
-        after=_scaled(now, scales[-1]),
+        after=steps[-1] if steps else now,
         now_run=now_run,
-        after_run=_new_run(now, now_run, scales[-1]),
-        share_of_law=of_law,
+        after_run=_new_run(now, now_run, made.scales[-1] if steps else 1.0),
+        share_of_law=made.share_of_law,
+        members=made.members,
         notes=tuple(source_of(candidates)["notes"]),
     )
 
@@ -176,70 +163,6 @@ def _positive(candidates: pd.DataFrame, column: str, hint: str) -> np.ndarray:
     if bad.any():
         raise DataError(f"candidate {int(np.argmax(bad)) + 1} has no positive {column}", hint=hint)
     return numbers
-
-
-def _information(found: Fit, candidates: pd.DataFrame) -> np.ndarray:
-    """Compute 1 / variance that each candidate's mean adds, (m,)."""
-    seed_std, lack_std = found.seed_std, found.lack_of_fit_std
-    if not np.isfinite(seed_std):  # no cell was repeated: seed noise and lack of fit are one
-        seed_std, lack_std = 0.0, found.residual_std
-    floor = max(found.residual_std * 1e-3, 1e-12)
-    seeds = candidates["seeds"].to_numpy(float) if "seeds" in candidates else np.ones(len(candidates))
-    done = _seeds_done(found.runs, candidates)
-
-    def precision(count: np.ndarray) -> np.ndarray:
-        return np.where(count > 0, 1 / np.maximum(lack_std**2 + seed_std**2 / np.maximum(count, 1e-9), floor**2), 0.0)
-
-    return np.maximum(precision(done + seeds) - precision(done), 0.0)
-
-
-def _seeds_done(runs: pd.DataFrame, candidates: pd.DataFrame) -> np.ndarray:
-    """Count the runs that the law has in each candidate's cell already, (m,)."""
-    key = [name for name in ("family", "model", "epochs") if name in runs and name in candidates and runs[name].notna().all()]
-    if "model" not in key or "epochs" not in key:
-        return np.zeros(len(candidates))
-    counts = runs.groupby(key).size()
-    index = pd.MultiIndex.from_frame(candidates[key])
-    return counts.reindex(index).fillna(0).to_numpy(float)
-
-
-def _scale(found: Fit, gradient: np.ndarray, before: np.ndarray, after: np.ndarray, cells: int) -> float:
-    """Return the factor by which the interval narrows: half-width afterwards over half-width now.
-
-    It counts standard errors, and t quantiles with one degree of freedom more for each new cell.
-    """
-    freedom = found.estimate.degrees_of_freedom
-    quantiles = found.precision.t(freedom + cells) / found.precision.t(freedom)
-    return float(np.sqrt((gradient @ after @ gradient) / (gradient @ before @ gradient)) * quantiles)
-
-
-def _share_of_law(found: Fit, aimed: Target) -> float:
-    """Return the share of the forecast's variance at the target that comes from the law's coefficients.
-
-    The rest is what its form may be off by, as lack of fit and the back-test show it. Nobody knows beforehand by how much more runs
-    will narrow that, so that the plan takes it to stay.
-    """
-    jacobian = found.log_mean_jacobian(aimed.law_at)
-    of_law = float(jacobian[0] @ found.covariance @ jacobian[0])
-    discrepancy = found.estimate.discrepancy if isinstance(found.estimate, LawEstimate) else None
-    trend = float(discrepancy.variance_at(aimed.law_at[list(found.axes)].to_numpy(float).T, jacobian)[0]) if discrepancy else 0.0
-    share = of_law / (of_law + trend) if of_law + trend > 0 else 1.0
-    own = log_width(_at(found, aimed.law_at, "mean"))
-    whole = log_width(_at(found.forecast or found, aimed.law_at, "mean"))
-    return share * min(1.0, (own / whole) ** 2) if whole > 0 else share
-
-
-def _worthwhile(scales: list[float]) -> int:
-    """Return how many of the picks to keep.
-
-    The last ones are not worth their core-hours if together they narrow the interval by less than a hundredth.
-    """
-    return next(number for number, scale in enumerate(scales) if scale <= (1 + _NEGLIGIBLE) * scales[-1])
-
-
-def _at(found: Fit, place: pd.DataFrame, kind: Literal["mean", "new-run"]) -> Interval:
-    row = found.predict(place, kind=kind).iloc[0]
-    return Interval(float(row["mean"]), float(row["low"]), float(row["high"]))
 
 
 def _scaled(interval: Interval, scale: float) -> Interval:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from analysis.as_csv import as_csv
-from analysis.diagnostics import Diagnostic, apart_at, far_extrapolation
+from analysis.diagnostics import Diagnostic, DiagnosticCode, apart_at, far_extrapolation, laws_disagree_at
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.numbers import finite, records
 from analysis.planning.budget import Budget
 from analysis.planning.design import Criterion
+from analysis.planning.futures import DRAWS
+from scaling.outcomes import FitStatus
 from scaling.rounding import amount, money, significant
 
 if TYPE_CHECKING:
@@ -41,6 +45,7 @@ class NextRuns:
     budget: in core-hours or money. core_hours: of the chosen runs; NaN where these are of several accelerators.
     cost: of the chosen runs, in money of `currency`, where prices are known; also a column of `chosen`.
     share_of_law: the part of the mean's variance that more runs are sure to narrow; the rest is lack of fit.
+    members: of the forecast by which the candidates were judged together, member → weight; empty where one law judged them.
     notes: a sentence for each thing that was done to the candidates.
     """
 
@@ -62,6 +67,7 @@ class NextRuns:
     cost: float | None = None
     currency: str | None = None
     notes: tuple[str, ...] = ()
+    members: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def excluded(self) -> tuple[Excluded, ...]:
@@ -75,11 +81,28 @@ class NextRuns:
         Of the prediction: the target is further from the runs than anything tests, or law and forecast disagree there.
         """
         at = pd.DataFrame([self.at])
-        here = [*far_extrapolation(self.forecast, at), *apart_at(self.fit, pd.DataFrame([self.law_at]), self.forecast, at)]
+        here = [*far_extrapolation(self.forecast, at), *self._disagreement]
         for fit in (self.fit, self.forecast):
             said = {entry.code for entry in here}
             here += [entry for entry in fit.diagnostics if entry.code not in said]
         return tuple(here)
+
+    @cached_property
+    def _disagreement(self) -> tuple[Diagnostic, ...]:
+        at = pd.DataFrame([self.at])
+        return (*laws_disagree_at(self.forecast, at), *apart_at(self.fit, pd.DataFrame([self.law_at]), self.forecast, at))
+
+    @property
+    def status(self) -> DiagnosticCode | FitStatus:
+        """Return the gravest that is known of the prediction at the target.
+
+        Laws that disagree there come first (`laws-disagree`, `law-and-forecast-apart`), then the status of the law, then a target that is
+        further from the runs than anything tests (`far-extrapolation`). `ok`: none of these.
+        """
+        if self._disagreement:
+            return self._disagreement[0].code
+        far = far_extrapolation(self.forecast, pd.DataFrame([self.at]))
+        return far[0].code if self.fit.status == FitStatus.OK and far else self.fit.status
 
     @property
     def shrinkage(self) -> float:
@@ -113,7 +136,7 @@ class NextRuns:
         return (
             f"{len(self.chosen)} of {self.candidates} candidates, {self._spent()}: "
             f"{metric} at {self.target} is now {self.now.words(4)}; afterwards about {significant(self.after.low)} … {significant(self.after.high)}, "
-            f"{significant(self.shrinkage, 2)} of the width.{self._lack_of_fit()}"
+            f"{significant(self.shrinkage, 2)} of the width.{self._wider()}{self._lack_of_fit()}{self._disagreement_words()}"
         )
 
     def _spent(self) -> str:
@@ -131,14 +154,33 @@ class NextRuns:
         return f"{words[0]} ({words[1]})" if len(words) > 1 else words[0]
 
     def weighed_by(self) -> str:
-        """Say by which law, and where, the runs were weighed.
+        """Say by what, and where, the runs were weighed.
 
         E.g. `runs weighed by the chinchilla law of 60 runs in 30 cells, none left out, at the best size there: params 1.5e+09, …`.
         """
-        words = f"runs weighed by the {self.fit.law} law of {self.fit.runs_words}, {self.fit.excluded_words}"
+        of_law = f"the {self.fit.law} law of {self.fit.runs_words}, {self.fit.excluded_words}"
+        if self.members:
+            members = ", ".join(f"{name} {weight:.2f}" for name, weight in self.members.items())
+            judged = f"runs judged by what the forecast ({members}) would say after them, in {DRAWS} draws of what the curve may be"
+            return judged if self.law_at == self.at else f"{judged}; cells against the best of their compute by {of_law}"
+        words = f"runs weighed by {of_law}"
         if self.law_at == self.at:
             return words
         return f"{words}, at the best size there: {', '.join(f'{name} {significant(value, 3)}' for name, value in self.law_at.items())}"
+
+    def holds_as_far(self) -> str:
+        """Say in a sentence what the width afterwards rests on."""
+        if self.members:
+            return "the value afterwards is what the runs will say; the width is the mean of what the forecast would say, if its members and their errors so far tell what may come"
+        return f"the value afterwards is what the runs will say; the width is what they will narrow it to, as far as the {self.fit.law} law holds"
+
+    def _wider(self) -> str:
+        return " It may widen, since the runs may show that the forecast is off." if self.shrinkage > 1 else ""
+
+    def _disagreement_words(self) -> str:
+        if not self._disagreement:
+            return ""
+        return f" This may be wrong: {self._disagreement[0].message}."
 
     def _lack_of_fit(self) -> str:
         if self.share_of_law > 0.5:
@@ -152,6 +194,7 @@ class NextRuns:
         """Return the plan as JSON holds it, without `schema_version`."""
         return {
             "metric": self.fit.metric,
+            "status": self.status.value,
             "target": self.target,
             "at": self.at,
             "law": self.fit.law,
@@ -159,6 +202,7 @@ class NextRuns:
             "lights": self.forecast.lights.to_dict(),
             "criterion": self.criterion,
             "share_of_law": self.share_of_law,
+            "members": dict(self.members),
             "budget_core_hours": self.budget.amount if self.budget.currency is None else None,
             "budget_cost": None if self.budget.currency is None else self.budget.amount,
             "core_hours": finite(self.core_hours),

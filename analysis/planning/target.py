@@ -14,6 +14,7 @@ from analysis.automatic import AUTO
 from analysis.choice import choose_law, natural_choice
 from analysis.fitting.fit import FitSettings, fit
 from analysis.fitting.result import Fit
+from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS
 from analysis.optimum.cells import grid_cells, grid_frontier
@@ -23,7 +24,7 @@ from analysis.reading.prices import currency_of, unit_of
 from scaling.errors import DataError, ScalingError, TooFewPoints, UsageError
 from scaling.rounding import amount
 
-__all__ = ["Target", "aim"]
+__all__ = ["Target", "aim", "interval_at"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +33,7 @@ class Target:
 
     forecast: gives the value and its interval, as `analysis.predict` does; the law itself where it was named. at: one row, its inputs.
     words: the same for people. fit: the law by which candidates are weighed. law_at: one row, the inputs of the law at the target.
+    surface: that law over the cells of a grid, where a compute stands for the best size there.
     """
 
     forecast: Fit
@@ -39,6 +41,7 @@ class Target:
     words: str
     fit: Fit
     law_at: pd.DataFrame
+    surface: Surface | None = None
 
 
 def aim(
@@ -51,7 +54,7 @@ def aim(
     on: Literal["all", "frontier"] | None,
     **settings: Unpack[FitSettings],
 ) -> Target:
-    """Fit the forecast, and the law that weighs the candidates, and place the target in the inputs of both.
+    """Fit the forecast, and the law of the candidates' inputs, and place the target in the inputs of both.
 
     A number as target is compute, and the forecast there is that of `analysis.predict`: one of compute. The law that weighs is the one
     that `choose_law` chooses:
@@ -170,4 +173,11 @@ def _placed(found: Fit, target: float | Mapping[str, float], runs: pd.DataFrame,
             f"the {found.law} surface has no best size at {words}: it falls on a million times beyond the sizes that were run",
             hint="choose a nearer target, or --law power-floor",
         )
-    return Target(forecast, at, f"{words} at the best size there ({amount(at[found.axes[0]].iloc[0])} {found.axes[0]})", found, at)
+    best = amount(at[found.axes[0]].iloc[0])
+    return Target(forecast, at, f"{words} at the best size there ({best} {found.axes[0]})", found, at, surface)
+
+
+def interval_at(found: Fit, place: pd.DataFrame, kind: Literal["mean", "new-run"]) -> Interval:
+    """Return what a fit says at one row of its inputs."""
+    row = found.predict(place, kind=kind).iloc[0]
+    return Interval(float(row["mean"]), float(row["low"]), float(row["high"]))

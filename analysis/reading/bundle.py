@@ -6,7 +6,7 @@
 | `runs.jsonl` | a run a line, every number to its last bit |
 | `law.json` | the law, as `scaling fit --json` has it |
 | `experiments/NAME.yaml` | the text of each experiments file |
-| `README.txt` | the sentence, and how to get it again |
+| `about.txt` | the sentence, and how to get it again |
 
 Nothing is ever unpacked to the disk: the first two are read where they are.
 """

@@ -67,6 +67,10 @@ def plan_command(
 ) -> None:
     """Choose the next runs that most reduce the uncertainty of a prediction, and say how sure it will be afterwards.
 
+    Runs are judged by what the forecast would say after them, under the weighed laws
+    together: what they disagree about is uncertainty. With --law that law is taken to
+    be right.
+
     A cell of the file that has no finished run is a candidate, at the price of
     all its runs; where runs were measured, by their speed. Money is at the prices
     of --price, else of the file, else of the runs.
@@ -163,10 +167,7 @@ def _print(out: Console, found: NextRuns) -> None:
     print_notes(out, found.notes)
     for diagnostic in found.diagnostics:
         line(out, f"{diagnostic.code.value}: {diagnostic.message}. {diagnostic.advice}")
-    line(
-        out,
-        f"the value afterwards is what the runs will say; the width is what they will narrow it to, as far as the {found.fit.law} law holds",
-    )
+    line(out, found.holds_as_far())
 
 
 def _cell(value: Any) -> str:

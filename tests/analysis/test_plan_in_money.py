@@ -194,7 +194,7 @@ def test_a_report_in_money_plans_in_money(runs, tmp_path):
     )
     assert done.exit_code == 0, done.output
     page = (tmp_path / "report.html").read_text()
-    assert re.search(r"[\d.]+ of [\d.]+ EUR \(", page)
+    assert re.search(r"[\d.]+ of [\d.]+ EUR \(|fits [\d.]+ EUR and helps", page)
     assert "Cost (EUR)" in page
     words = re.sub(r"\s+", " ", html.unescape(re.sub("<[^>]+>", "", page)))
     assert re.search(r"scaling plan --budget '[\d.]+ EUR' --target", words)

@@ -66,7 +66,7 @@ def test_it_holds_what_a_reader_needs(study):
         law = json.loads(opened.read("law.json"))
         assert len(opened.read("runs.jsonl").splitlines()) == len(runs) == about["runs"]
         texts = {name: opened.read(name).decode() for name in opened.namelist() if name.startswith("experiments/")}
-        assert opened.read("README.txt").decode().startswith(bundle.sentence)
+        assert opened.read("about.txt").decode().startswith(bundle.sentence)
     assert about["sentence"] == bundle.sentence
     assert bundle.sentence.startswith(about["answer"]["sentence"].partition(" Best so far")[0])
     assert {"scaling", "numpy", "scipy", "pandas", "python"} <= about["versions"].keys()
