@@ -50,7 +50,8 @@ class RunsQuestion(Question):
     family: Annotated[str | None, Asked("Only runs of this model family.", "Family", any="all")] = None
     model: Annotated[str | None, Asked("Only runs of this model.", "Model", any="all")] = None
     q: Annotated[
-        str | None, Asked(f"Only runs with all of these words: `{EXAMPLE}`; `scaling docs columns` lists them.", "With all of these words")
+        str | None,
+        Asked(f"Only runs with all of these words: `{EXAMPLE}`; `scaling docs columns` lists them.", "With all of these words"),
     ] = None
     sort: Annotated[
         str | None, Asked("A column, as `val_loss`; `-val_loss` has the largest first. Oldest first when left out.")
