@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response
 
+from api.answered import of_store
 from api.database import TheDatabase
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
@@ -55,6 +56,7 @@ def runs_as_csv(question: AskedRuns, database: TheDatabase) -> Response:
 
 
 @router.get("/runs")
+@of_store
 def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
         return welcome
