@@ -41,7 +41,7 @@ def by_forecast(
     test = found.backtest
     assert test is not None
     log_x, log_target = np.log(of_one[x].to_numpy(float)), float(np.log(aimed.at[x].iloc[0]))
-    futures = futures_of(estimate, log_x, log_target, found.precision.seed)
+    futures = futures_of(estimate, log_x, log_target, found.precision.seed, _rank(candidates, log_x))
     seed_std, lack_std = noise_of(aimed.fit)
     seeds = candidates["seeds"].to_numpy(float) if "seeds" in candidates else np.ones(len(candidates))
     done, known = known_runs(aimed.fit.runs, candidates, found.metric)
@@ -63,6 +63,15 @@ def by_forecast(
     now = foreseen.half_width([])
     scales = [foreseen.half_width(picked[:number]) / now for number in range(1, len(picked) + 1)]
     return Picked(picked, scales, 1.0, dict(test.forecast_members))
+
+
+def _rank(candidates: pd.DataFrame, log_x: np.ndarray) -> np.ndarray:
+    """Return the place of each candidate in an order that neither the order of rows nor names change, (m,), but where all else is alike."""
+    names = [name for name in ("params", "epochs", "seeds", "model", "family") if name in candidates]
+    keys = candidates[names].assign(compute=np.round(log_x - log_x.min(), 6)).rank(method="dense")
+    rank = np.empty(len(candidates), dtype=int)
+    rank[np.lexsort(keys[["compute", *names]].to_numpy().T[::-1])] = np.arange(len(candidates))
+    return rank
 
 
 def _above_frontier(aimed: Target, of_one: pd.DataFrame, x: str) -> np.ndarray:

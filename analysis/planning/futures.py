@@ -40,11 +40,14 @@ class Futures:
         return self.logs[:, -1]
 
 
-def futures_of(estimate: ForecastEstimate, log_x: np.ndarray, log_target: float, seed: int) -> Futures:
+def futures_of(
+    estimate: ForecastEstimate, log_x: np.ndarray, log_target: float, seed: int, rank: np.ndarray | None = None
+) -> Futures:
     """Draw futures of a forecast.
 
     Args:
         log_x: (places,), log compute of what could be run. log_target: of the target.
+        rank: (places,), their places in an order that does not depend on how they are listed; None for that order itself.
 
     Raises: UsageError where the forecast has no number at the target.
     """
@@ -62,6 +65,7 @@ def futures_of(estimate: ForecastEstimate, log_x: np.ndarray, log_target: float,
     rest = max(0.0, stated - float(np.var(drawn[:, -1])))
     logs = drawn + np.sqrt(rest) * _bends(at, float(estimate.recent.edge[0]), float(estimate.recent.range[0]), half, rng)
     noise = rng.standard_normal((half, len(log_x)))
+    noise = noise if rank is None else noise[:, rank]
     return Futures(np.repeat(logs, 2, axis=0), np.stack([noise, -noise], axis=1).reshape(DRAWS, -1))
 
 

@@ -101,7 +101,7 @@ def test_nothing_leaves_the_machine_nothing_is_blocked_a_narrow_screen_does_not_
         urlsplit(site).netloc
     }
     unnamed = seen.page.evaluate(
-        """() => [...document.querySelectorAll('select, input, main button, figure.chart, nav')]
+        """() => [...document.querySelectorAll('select, input:not([type=hidden]), main button, figure.chart, nav')]
             .filter((e) => !(e.labels?.length || e.getAttribute('aria-label') || e.textContent.trim()))
             .map((e) => e.outerHTML.slice(0, 80))"""
     )
@@ -127,7 +127,9 @@ def test_the_chart_draws_every_cell_run_and_law_on_logarithmic_axes(front, clien
 
 def test_a_click_on_a_point_opens_its_run(visit, site, client):
     seen = visit("/frontier")
-    box = seen.page.locator("#frontier .nsewdrag").first.bounding_box()
+    area = seen.page.locator("#frontier .nsewdrag").first
+    area.evaluate("each => each.scrollIntoView({ block: 'center' })")
+    box = area.bounding_box()
     # Where the last cell stands, in the pixels of the plot.
     x, y, run = seen.page.evaluate(
         """() => {

@@ -46,8 +46,8 @@ def end(store, grant, outcome, result):
         ("/experiments/rehearsal", "rehearsal (simulated)"),
         ("/experiments/rehearsal", "diverged nano-F0 (simulated)"),
         ("/runs?experiment=rehearsal", "finished nano-F0 (simulated)"),
-        (f"/runs/{IDS[0]}", "nano-F0 (simulated) · 1 epoch"),
-        ("/frontier?experiment=rehearsal&x=train_flops", "rehearsed These runs are simulated."),
+        (f"/runs/{IDS[0]}", "nano-F0 (simulated) · on digits · 1 epoch"),
+        ("/frontier?experiment=rehearsal&x=train_flops", "These runs are simulated."),
     ],
 )
 def test_pages(database, path, told):

@@ -148,7 +148,7 @@ def test_the_page_shows_the_sentence_of_the_command(filled):
     with TestClient(create_app(str(filled))) as client:
         text = client.get("/frontier?experiment=digits").text
     shown = re.search(r'<p id="answer">(.*?)</p>', text)[1]
-    sentence = told("fit", "--db", str(filled), "--experiment", "digits").splitlines()[0]
+    sentence = told("frontier", "--db", str(filled), "--experiment", "digits").splitlines()[0]
     assert re.sub("<.*?>", "", shown) == sentence.replace("^-", "−").replace("^", "")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sqlite3
 from importlib import metadata
@@ -86,6 +87,8 @@ def test_files_that_hide_a_package_are_named(here, name, verdict):
 
 
 def test_a_variable_that_nobody_reads_is_named(here, monkeypatch):
+    for name in [name for name in os.environ if name.startswith("SCALING_")]:
+        monkeypatch.delenv(name)
     monkeypatch.setenv("SCALING_HOM", "x")
     monkeypatch.setenv("SCALING_DB", "y.db")
     assert found("variables") == [
