@@ -19,7 +19,7 @@ from scaling.outcomes import FitStatus
 __all__ = ["ForecastEstimate", "Laws"]
 
 _NEAR, _FAR = 0.5, 0.75
-"""Of the runs' log range beyond them: up to the first the laws' share is whole, from the second on it is zero."""
+"""The laws' share is whole up to the first, and zero from the second on: parts of the runs' log range, beyond them."""
 
 
 @dataclass(frozen=True, eq=False)

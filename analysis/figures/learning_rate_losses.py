@@ -17,7 +17,7 @@ from scaling.rounding import significant
 __all__ = ["losses_of_rates_figure"]
 
 _BEYOND = 1.3
-"""By this factor a curve goes beyond the rates that its cell tried."""
+"""A curve goes by this factor beyond the rates that its cell tried."""
 
 
 def losses_of_rates_figure(trend: LearningRateTrend, *, height: int = 460) -> go.Figure:

@@ -15,7 +15,7 @@ __all__ = ["plan_figure"]
 
 _COLOUR = "#1B80C0"
 _NOW = 1.6
-"""By how much further left than the first run the present is drawn, as a factor."""
+"""The present is drawn by this factor further left than the first run."""
 
 
 def plan_figure(found: NextRuns, *, height: int = 380) -> go.Figure:
