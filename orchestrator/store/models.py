@@ -11,6 +11,7 @@
     StoreId                            under which folder of SCALING_HOME attempts write
     Intent                             what a command or a page asks of the scheduler
     Change                             how often the grid was changed
+    RunChange                          when a run was changed last
     Search                             a cell whose learning rates are chosen one after another
     Finetuning                         how the runs of a model are fine-tuned, and which of them
     Probe                              how fast a model shape was in a few real steps
@@ -24,17 +25,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import (
-    JSON,
-    BigInteger,
-    CheckConstraint,
-    Double,
-    ForeignKey,
-    Index,
-    String,
-    Text,
-    UniqueConstraint,
-)
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from orchestrator.resources import Resources, RunOptions
@@ -60,6 +51,7 @@ __all__ = [
     "Probe",
     "Revision",
     "Run",
+    "RunChange",
     "Search",
     "StoreId",
     "now",
@@ -386,6 +378,15 @@ class Change(Base):
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     number: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class RunChange(Base):
+    """Holds the number of a run's last change: see `orchestrator.store.run_changes`. Triggers write it; a deleted run keeps its own."""
+
+    __tablename__ = "run_changes"
+
+    run_id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    number: Mapped[int] = mapped_column(BigInteger, unique=True)
 
 
 class Search(Base):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, case, func, or_, select
@@ -13,6 +13,7 @@ from orchestrator.store.asked_runs import OLDEST, beyond, conditions, ordered
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
+from orchestrator.store.membership import among
 from orchestrator.store.models import IS_FINETUNED, Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run, StoreId
 from orchestrator.store.pace import shared_core_hours
 from orchestrator.store.prices import all_prices, cost_columns, experiment_cost
@@ -59,6 +60,7 @@ def runs(
     family: str | None = None,
     model: str | None = None,
     q: str = "",
+    ids: Collection[str] | None = None,
     reasons: Iterable[str] = (),
     sort: str = OLDEST,
     after: str | None = None,
@@ -67,32 +69,31 @@ def runs(
 ) -> list[dict[str, Any]]:
     """List runs, oldest first, as rows with the keys of `scaling.columns.RUN_COLUMNS`; and of `RECIPE_COLUMNS` where a setting is not neutral.
 
-    `q`, `sort`: as of `store.asked_runs`. `reasons`: only runs whose reason begins with one of these. `after`: the id of the last row of the page before, or with
+    `q`, `sort`: as of `store.asked_runs`. `ids`: only these. `reasons`: only runs whose reason begins with one of these. `after`: the id of the last row of the page before, or with
     `back` that of the first row of the page after. `limit`: rows a page.
     Raises `UnknownName` when there is no experiment, field or column of that name.
     """
     query = _filtered(select(*_ROW), session, experiment=experiment, status=status, family=family, model=model, q=q)
     if begun := [Run.reason.startswith(reason, autoescape=True) for reason in reasons]:
         query = query.where(or_(*begun))
+    query = query if ids is None else query.where(among(session, Run.id, ids))
     if after is not None:
         query = query.where(beyond(session, sort, after, back=back))
     query = query.order_by(*ordered(sort, back=back))
     if limit is not None:
         query = query.limit(limit)
     found = session.execute(query).all()[:: -1 if back else 1]
-    ids = [run.id for run in found]
-    wanted_by = _experiments_of(session, ids if limit is not None else None)
-    attempts = _attempt_counts(session, ids if limit is not None else None)
+    shown = None if limit is None and ids is None else [run.id for run in found]
+    wanted_by, attempts = _experiments_of(session, shown), _attempt_counts(session, shown)
     gone, shared = is_gone(session), shared_core_hours(session, found)
-    searched, recipes = searches.searched_besides(session, experiment), recipes_of(session, ids if limit is not None else None)
-    prices, asked = all_prices(session), [] if experiment is None else [experiment]
-    rows = []
+    searched, recipes = searches.searched_besides(session, experiment), recipes_of(session, shown)
+    prices, rows = all_prices(session), []
     for run in found:
         row = run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone)
         row["searched"] = searched.get(run.id) or row.get("searched", "")
         row.update(recipes.get(run.id, {}))
         row["core_hours"] = shared.get(run.id, row["core_hours"])
-        row.update(cost_columns(row, prices, asked))
+        row.update(cost_columns(row, prices, () if experiment is None else (experiment,)))
         rows.append(row)
     return rows
 

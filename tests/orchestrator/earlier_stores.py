@@ -104,7 +104,20 @@ def _no_imports(connection, op):
     op.drop_column("runs", "imported_from")
 
 
+def _no_run_changes(connection, op):
+    migration = import_module(f"{_VERSIONS}.0013_run_changes")
+    for name, event, *_ in migration._TRIGGERS:
+        if connection.dialect.name == "sqlite":
+            op.execute(f"DROP TRIGGER {name}")
+        else:
+            op.execute(f"DROP TRIGGER {name} ON {event.rpartition(' ')[2]}")
+            op.execute(f"DROP FUNCTION {name}")
+    op.execute("DELETE FROM changes WHERE name = 'runs'")
+    op.drop_table("run_changes")
+
+
 _TAKEN_BACK = {
+    "0013": _no_run_changes,
     "0012": _no_imports,
     "0011": _no_finetuning,
     "0006": _no_options,
