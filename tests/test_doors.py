@@ -69,7 +69,7 @@ def test_what_a_page_names_is_there(page):
 
 def test_the_paths_are_found():
     """Else the test above would look for nothing."""
-    assert {"analysis/questions.py", "tests/analysis/test_laws.py", ".ci/run", "pyproject.toml"} <= named_in("CONTRIBUTING.md")
+    assert {"analysis/questions/", "tests/analysis/test_laws.py", ".ci/run", "pyproject.toml"} <= named_in("CONTRIBUTING.md")
     assert {"orchestrator/main_job.py", "scaling/cli/closing.py", "analysis/figures/"} <= named_in("docs/architecture.md")
     assert max(len(each.split()) for each in sentences("CONTRIBUTING.md")) > 15
 
