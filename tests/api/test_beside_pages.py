@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from tests.api.test_pages import text_of, words_of_command
+from tests.api.page_text import text_of, words_of_command
 
 ASKED = "metric=val_top1_error&convert=TPU-v4:cpu=1e6"  # the store's runs were trained on a CPU
 

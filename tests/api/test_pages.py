@@ -7,24 +7,20 @@ import json
 import math
 import random
 import re
-import shlex
 
 import pandas as pd
 import pytest
 from starlette.testclient import TestClient
 
 import api.pages.drawing as drawing
-from analysis import EndForecast, frontier
-from analysis.interval import Interval
-from analysis.running import Then
+from analysis import frontier
 from api import create_app
 from api.assets import asset_url
 from api.pages import tabs
-from api.pages.curves import curve_figures
-from api.security import HEADERS
-from orchestrator.store import Store, open_readonly
+from orchestrator.store import Store
 from orchestrator.store.models import Run
 from tests.api import small_grid
+from tests.api.page_text import commands_of, text_of, words_of_command
 from tests.api.small_grid import fill, run_row
 
 PAGES = (
@@ -40,22 +36,6 @@ PAGES = (
     "/experiments/digits",
     "/learning-rate",
 )
-
-
-def text_of(response, status=200):
-    assert response.status_code == status, response.text
-    assert {name: response.headers[name] for name in HEADERS} == HEADERS
-    return response.text
-
-
-def commands_of(page):
-    return [html.unescape(re.sub("<[^>]+>", "", code)) for code in re.findall("<code[^>]*>(.*?)</code>", page)]
-
-
-def words_of_command(page, start):
-    """The words of the one command on the page that begins like this."""
-    (command,) = {command for command in commands_of(page) if command.startswith(start)}
-    return shlex.split(command)
 
 
 def test_the_front_page_is_the_frontier(client):
@@ -313,205 +293,3 @@ def test_a_large_frontier_is_drawn_in_part(cells, seeds):
     assert len(shown.frontier.points) + len(shown.frontier.runs) <= drawing.MOST_MARKS
     assert set(shown.frontier.on_frontier["cell"]) == set(whole.on_frontier["cell"])
     assert set(shown.frontier.runs["cell"]) <= set(shown.frontier.points["cell"])
-
-
-class TestWhichRuns:
-    """Rows chosen and core-hours converted, in the spelling of the command line."""
-
-    @pytest.fixture
-    def mixed(self, tmp_path):
-        path = tmp_path / "mixed.db"
-        fill(path)
-        with Store.open(str(path)) as store, store.write() as session:
-            for run in session.query(Run).filter(Run.model == "nano-F3"):
-                run.accelerator = "TPU-v3"
-            for run in session.query(Run).filter(Run.model != "nano-F3"):
-                run.accelerator = "TPU-v4"
-        return TestClient(create_app(str(path)))
-
-    def test_mixed_accelerators_are_refused_until_a_conversion_is_named(self, mixed):
-        assert "as those of another” TPU-v3:TPU-v4" in html.unescape(text_of(mixed.get("/frontier")))
-        page = html.unescape(text_of(mixed.get("/frontier?convert=TPU-v3:TPU-v4=nfnet")))
-        assert "on TPU-v3 count as those of TPU-v4, divided by 2.27" in page
-        words = words_of_command(page, "scaling fit")
-        assert words[words.index("--convert") + 1] == "TPU-v3:TPU-v4=nfnet"
-        before = mixed.get("/frontier.json?where=accelerator=TPU-v3").json()
-        after = mixed.get("/frontier.json?convert=TPU-v3:TPU-v4=nfnet").json()
-
-        def hours(answer):
-            return {(cell["model"], cell["epochs"]): cell["core_hours"] for cell in answer["points"]}
-
-        alone, converted = hours(before), hours(after)
-        assert {name for name, _ in alone} == {"nano-F3"} < {name for name, _ in converted}
-        assert all(converted[cell] == pytest.approx(alone[cell] / 2.27) for cell in alone)
-
-    @pytest.mark.parametrize("path", PAGES[:7])
-    def test_every_view_keeps_the_choice(self, client, path):
-        mark = "&" if "?" in path else "?"
-        page = html.unescape(text_of(client.get(f"{path}{mark}where=seed%3D0&where=&convert=&cell=dataset,seed&cell=")))
-        assert "runs were chosen: seed is 0" in page
-        assert 'name="where" value="seed=0"' in page
-        assert 'name="cell" value="dataset,seed"' in page
-        assert any("--cell dataset,seed" in command for command in commands_of(page) if command.startswith("scaling"))
-        assert (path in ("/frontier", "/frontier/laws", "/frontier/trust", "/plan")) == ('name="clusters"' in page)
-
-    def test_the_form_is_open_where_cells_are_told_apart(self, client):
-        page = text_of(client.get("/learning-rate?cell=seed"))
-        assert 'name="cell" value="seed"' in page
-        assert '<details class="chosen" open>' in page
-        assert 'name="clusters"' not in page
-
-    def test_what_is_resampled_is_kept_where_a_law_is_fitted(self, client):
-        page = html.unescape(text_of(client.get("/frontier?law=power&on=all&clusters=model")))
-        assert 'name="clusters" value="model"' in page
-        assert "resampled by model" in page
-        assert words_of_command(page, "scaling fit --metric val_loss --x core_hours --law power --on all --clusters model")
-        assert "/frontier/trust?clusters=model" in page
-        assert "/frontier/optimum?clusters" not in page
-        without_law = text_of(client.get("/frontier?law=none&clusters=model"))
-        assert "--clusters" not in words_of_command(without_law, "scaling frontier")
-        assert "/frontier/laws?clusters" not in text_of(client.get("/frontier/optimum?cell=seed"))
-        assert "unknown column 'modl'" in text_of(client.get("/frontier?law=none&clusters=modl"), 422)
-
-    def test_a_condition_that_no_run_meets_says_so(self, client):
-        page = html.unescape(text_of(client.get("/frontier?where=seed%3D77"), 422))
-        assert "unknown seed '77'" in page
-
-
-def test_the_pages_show_the_law_that_the_analysis_chooses_with_both_lights(client):
-    law = client.get("/api/v1/fits?on=frontier").json()["fits"][0]
-    assert law["chosen"]
-    assert law == client.get("/frontier/trust.json").json()["fit"]
-    for path in ("/frontier", "/frontier/trust"):
-        page = text_of(client.get(path))
-        for name, light in law["lights"].items():
-            mark = {True: "✓", False: "✗", None: "?"}[light["ok"]]
-            assert f"{name.replace('_', ' ')} {mark}" in page
-            assert light["reason"] in page
-    page = text_of(client.get("/frontier/laws"))
-    assert f"{law['law']}</a>, the law" in page
-    assert page.count("forecasts well") == page.count("identified ✓") + page.count("identified ✗")
-
-
-def test_a_residual_is_a_share_and_not_a_logarithm(client):
-    residuals = client.get("/frontier/trust.json?law=power&on=all").json()["residuals"]
-    largest = max(residuals, key=lambda row: abs(row["residual"]))
-    share = 100 * (largest["val_loss"] / largest["predicted"] - 1)
-    assert abs(share - 100 * largest["residual"]) > 1
-    assert f"{share:+.2f} %" in text_of(client.get("/frontier/trust?law=power&on=all"))
-
-
-def test_the_page_of_a_run_in_training_says_where_it_will_end(client, filled_store):
-    with open_readonly(str(filled_store)) as store:
-        runs = store.runs()
-    running = runs.loc[runs["status"] == "running", "id"].iloc[0]
-    page = text_of(client.get(f"/runs/{running}"))
-    assert "Where it will end" in page
-    assert f"Before its first held-out evaluation run {running} is expected to end at val_loss" in page
-    assert "Where it will end" not in text_of(client.get(f"/runs/{runs.loc[runs['status'] == 'finished', 'id'].iloc[0]}"))
-
-
-def test_the_loss_of_a_run_has_the_band_of_its_forecast():
-    end, then = (
-        Interval(0.4, 0.3, 0.5),
-        [Then(share, Interval(1.0 - share / 2, 0.8 - share / 2, 1.2 - share / 2)) for share in (0.5, 1.0)],
-    )
-    forecast = EndForecast("r", "val_loss", 0.95, 100, 0.5, 0.7, end, "law", end, ("params",), 9, 0.1, 0.1, None, tuple(then))
-    evaluations = [{"split": "validation", "step": 50, "loss": 0.7, "top1": 0.5, "top5": None}]
-    figures = dict(curve_figures({}, evaluations, 100, forecast))
-    band, mark = figures["Loss (nats)"]["data"][-2:]
-    assert band["x"] == [50.0, 100.0, 100.0, 50.0]
-    assert band["y"] == pytest.approx([0.55, 0.3, 0.7, 0.95])
-    assert (mark["x"], mark["y"], mark["error_y"]["array"]) == ([100], [0.4], [pytest.approx(0.1)])
-    assert len(figures["Accuracy"]["data"]) == 1
-
-
-def test_the_frontier_begins_with_the_headline_and_laws_to_switch_to(client, filled_store):
-    from analysis import answer, regret
-    from analysis.headline import headline
-
-    runs = open_readonly(str(filled_store)).runs(None)
-    words = headline(answer(runs), regret(runs))
-    page = text_of(client.get("/frontier"))
-    shown = html.unescape(re.sub("<[^>]+>", "", re.search(r'<p id="answer">(.*?)</p>', page)[1]))
-    assert shown == words.replace("^-", "−").replace("^", "")
-    assert page.index('id="answer"') < page.index("<form")
-    assert client.get("/frontier.json").json()["headline"] == words
-    laws = re.search(r'<nav class="laws".*?</nav>', page, re.S)[0]
-    errors = client.get("/api/v1/fits?law=power&on=frontier").json()["fits"][0]["forecast_error"]
-    assert f"×/÷ {math.exp(errors):.3f}" in laws
-    assert 'href="/frontier?law=power"' in laws
-
-
-def test_the_target_works_without_javascript(client):
-    page = text_of(client.get("/frontier?at=0.02&metric=val_loss&on=all"))
-    panel = re.search(r'id="target".*?</section>', page, re.S)[0]
-    row = client.get("/api/v1/outlook?at=0.02&on=all").json()["outlook"][0]
-    assert row["words"]["value"] in panel
-    assert f"{row['model']} at " in panel
-    assert row["words"]["most"] in panel
-    assert '<input type="hidden" name="on" value="all">' in panel
-    assert '<input type="number" name="at" min="0" step="any" value="0.02">' in panel
-    grid = json.loads(re.search(r'id="grid">(.*?)</script>', panel, re.S)[1])
-    some = grid[len(grid) // 2]
-    there = client.get(f"/api/v1/outlook?at={some['at']}&on=all").json()["outlook"][0]
-    assert {name: some[name] for name in ("value", "best", "where", "price")} == {
-        name: there["words"][name] for name in ("value", "best", "where", "price")
-    }
-
-
-def test_what_halves_the_interval_is_what_the_command_says(client, filled_store):
-    from analysis import halve
-
-    page = text_of(client.get("/frontier/halving?target=0.05"))
-    found = halve(open_readonly(str(filled_store)).runs(None), target=0.05)
-    assert client.get("/api/v1/halving?target=0.05").json()["sentence"] == found.sentence()
-    way = found.cheapest or found.ways[0]
-    assert way.words[1:] in html.unescape(page)
-    assert words_of_command(page, "scaling plan")[:5] == ["scaling", "plan", "--halve", "--target", "0.05"]
-
-
-def test_no_machine_code_stands_before_a_sentence_and_run_ids_are_links(client):
-    page = text_of(client.get("/frontier"))
-    found = re.findall(r"<li>(.*?)</li>", re.search(r'<ul class="diagnostics">.*?</ul>', page, re.S)[0], re.S)
-    assert found
-    for entry in found:
-        words = html.unescape(re.sub("<[^>]+>", "", entry)).strip()
-        assert re.match(r"[A-Z\d]", words), words
-        assert re.search(r"<code[^>]*>[a-z-]+</code>$", entry.strip())
-    diagnostics = client.get("/api/v1/fits?law=power-floor&on=frontier").json()["fits"][0]["diagnostics"]
-    named = re.findall(r"\b[0-9a-f]{16}\b", str([entry["message"] for entry in diagnostics]))
-    assert named
-    assert all(f'href="/runs/{run}"' in page for run in named)
-
-
-def test_the_plan_says_first_whether_these_runs_can_tell(client):
-    page = text_of(client.get("/plan"))
-    body = client.get("/plan.json").json()
-    assert html.unescape(re.search(r'<p id="answer">(.*?)</p>', page)[1]) == body["can_tell"]
-    assert body["least_width"] == pytest.approx(math.sqrt(1 - body["share_of_law"]))
-    assert page.index('id="answer"') < page.index('id="plan"')
-
-
-def test_the_optimum_says_what_is_missing_and_what_mends_it(client):
-    page = text_of(client.get("/frontier/optimum?where=model=nano-F0"))
-    assert any(command.startswith("scaling submit experiments.yaml --db ") for command in commands_of(page))
-    assert "three sizes" in page
-
-
-def test_losses_of_rates_lie_about_their_curves(client, filled_store):
-    from analysis import learning_rate_trend
-    from analysis.figures import losses_of_rates_figure
-
-    trend = learning_rate_trend(open_readonly(str(filled_store)).runs(None))
-    figure = losses_of_rates_figure(trend)
-    best = [trace for trace in figure.data if trace.name.endswith("best rate")]
-    assert [trace.x[0] for trace in best] == trend.optima["learning_rate"].tolist()
-    assert [trace.x[0] + trace.error_x.array[0] for trace in best] == pytest.approx(trend.optima["high"].tolist())
-    curves = [trace for trace in figure.data if trace.mode == "lines"]
-    marks = [trace for trace in figure.data if trace.mode == "markers" and trace not in best]
-    for curve, runs in zip(curves, marks, strict=True):
-        line = list(zip(curve.x, curve.y, strict=True))
-        there = [min(line, key=lambda point, rate=rate: abs(math.log(point[0] / rate)))[1] for rate in runs.x]
-        assert all(abs(math.log(value / height)) < 0.1 for value, height in zip(runs.y, there, strict=True))
-    assert 'id="losses"' in text_of(client.get("/learning-rate"))
