@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Outlook", "outlook", "round_computes"]
 
 _MANTISSAS = (10, 11, 12, 13, 15, 16, 18, 20, 22, 24, 27, 30, 33, 36, 39, 43, 47, 51, 56, 62, 68, 75, 82, 91)
-"""Of the series E24: 24 steps of about a tenth to ten times, of two digits each."""
+"""The series E24: 24 steps of about a tenth to ten times, with two digits each."""
 
 _MOST = 160
 

@@ -205,4 +205,4 @@ def _of_the_app(request: Request) -> Database:
 
 
 TheDatabase = Annotated[Database, Depends(_of_the_app)]
-"""As a parameter of a route: the application's database."""
+"""The application's database, as a parameter of a route."""

@@ -194,4 +194,4 @@ OPENAPI_RESPONSES: dict[int | str, dict[str, object]] = {
     status: {"description": words, "content": {"application/problem+json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
     for status, words in (("4XX", "The request cannot be answered as it is."), ("5XX", "The store or the server is at fault."))
 }
-"""For `FastAPI(responses=…)`: the error shape in openapi.json."""
+"""The shape of an error in openapi.json, for `FastAPI(responses=…)`."""

@@ -1,6 +1,7 @@
 """Every docstring's first sentence stands alone: it begins with a verb, and is short enough to be read once."""
 
 import ast
+import itertools
 import re
 from pathlib import Path
 
@@ -82,6 +83,8 @@ NO_VERB = frozenset(
     ]
 )
 """Words with which a sentence about a function or a class does not begin: the verb would come late, or not at all."""
+NO_SUBJECT = frozenset(["as", "at", "because", "by", "for", "from", "in", "of", "on", "than", "under", "with", "within", "without"])
+"""Words with which a sentence about a constant does not begin: it would go on from a name, and cannot be read alone."""
 
 
 def documented(path):
@@ -102,4 +105,21 @@ def test_first_sentences_begin_with_a_verb(package):
             if word in NO_VERB or text[0] in "`(" or len(first.split()) > MOST_WORDS:
                 faults.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name}: {first}")
     assert found > 50
+    assert not faults, "\n".join(faults)
+
+
+def constants(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        body = getattr(node, "body", None)
+        for named, text in itertools.pairwise(body if isinstance(body, list) else []):
+            is_text = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+            if is_text and isinstance(named, ast.Assign | ast.AnnAssign):
+                yield text.lineno, text.value.value
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_sentences_about_constants_stand_alone(package):
+    found = [(path, *each) for path in (ROOT / package).rglob("*.py") for each in constants(path)]
+    assert len(found) > 3
+    faults = [f"{path}:{line}: {text}" for path, line, text in found if text.split()[0].strip("`,.:;()").lower() in NO_SUBJECT]
     assert not faults, "\n".join(faults)

@@ -13,7 +13,7 @@ from scaling.rounding import significant
 __all__ = ["slices_figure"]
 
 _SHADES = ("#5B8FD6", "#7A78C9", "#9A63B4", "#B85695", "#D0526F", "#DE6A48", "#DC8F2B")
-"""From little compute to much; each legible on white and on near-black."""
+"""One for each budget, from little compute to much; each is legible on white and on near-black."""
 
 
 def slices_figure(slices: Slices, *, height: int = 460) -> go.Figure:

@@ -27,7 +27,7 @@ _MARKERS = (
 )
 
 LEGEND_WHERE_NARROW = {"legend": "narrow"}
-"""As `meta` of a layout: names stand at the ends of lines, and on a narrow screen in a legend below instead."""
+"""The `meta` of a layout whose names stand at the ends of lines; on a narrow screen they stand in a legend below instead."""
 
 LAW_COLOURS = (NEUTRAL, "#D55E00", "#8C6BB1", "#2A9D8F", "#C2942B", "#C0568E", "#4C86C6")
 

@@ -13,7 +13,7 @@ __all__ = ["CellMinima", "cell_minima", "monotonicity_p_value", "scatter_about_l
 
 _DRAWS = 1000
 _MANY_CELLS, _ENOUGH = 100, 100
-"""Of more cells a draw takes 10 ms and longer: then draws end after so many that are as far off as what was seen."""
+"""A draw takes 10 ms and longer with more than `_MANY_CELLS` cells: draws then end after `_ENOUGH` that are as far off as what was seen."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,10 +28,10 @@ __all__ = ["Foreseen", "search"]
 
 _WINDOWS = 2000  # fitted at a time, which bounds memory
 _MOST = 40
-"""Of more candidates, those that help most alone, and those that help most for their cost."""
+"""The most candidates that are searched; of more, those that help most alone, and those that help most for their cost."""
 _ROUNDS = 3
 _BETTER = 1e-3
-"""By which part a set has to be better: less is the luck of the draws."""
+"""A set has to be better by this share: less is the luck of the draws."""
 
 
 @dataclass(frozen=True, eq=False)

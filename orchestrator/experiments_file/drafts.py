@@ -23,7 +23,7 @@ from trainer.data.images.picture import picture
 __all__ = ["Draft", "shipped", "study_of_images"]
 
 _SIDES = (8, 12, 16, 24, 32)
-"""Of training images: the largest that is no larger than the images. More than the last is for accelerators."""
+"""Sides of training images, of which the largest is taken that is no larger than the images. Larger ones are for accelerators."""
 _STEPS = 1_200  # of the longest run
 _BUDGETS = 5  # each twice the one before
 _MOST_EPOCHS = 32

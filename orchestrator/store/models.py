@@ -486,7 +486,7 @@ class Prediction(Base):
     mean_low: Mapped[float]
     mean_high: Mapped[float]
     low: Mapped[float]
-    """With `high`, the interval of one more run; `mean_low` and `mean_high` are that of the law itself."""
+    """The lower end of the interval of one more run, whose upper end is `high`; `mean_low` and `mean_high` are those of the law itself."""
     high: Mapped[float]
     level: Mapped[float]
     slope: Mapped[dict[str, Any]]

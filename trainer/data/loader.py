@@ -36,7 +36,7 @@ __all__ = ["Loader", "Positions", "open_evaluation", "open_loader", "too_many_sk
 _SKIPPED_SHARE = 0.01
 """ASSUMPTION: of the examples read so far. Published image sets have far fewer that are damaged."""
 _SKIPPED_AT_LEAST = 10
-"""So that one damaged image in the first batch stops nothing."""
+"""One damaged image in the first batch stops nothing."""
 
 
 def too_many_skipped(skipped: int, read: int) -> bool:

@@ -27,7 +27,7 @@ __all__ = ["count_all", "counts_of"]
 
 _SECONDS = 600
 _MOST_PARAMS, _MOST_MACS = 20_000_000, 20_000_000_000
-"""Of models that are started, to see whether their first numbers are finite: it takes a second or two."""
+"""Only smaller models are started, to see whether their first numbers are finite: that takes a second or two."""
 _known: dict[str, dict[str, Any]] = {}
 """What this process has had counted, by model; the dtype does not change a count."""
 

@@ -19,7 +19,7 @@ from trainer.models.rematerialisation import PRODUCT
 __all__ = ["Attention", "AttentionPool", "Block", "layer_norm"]
 
 _KERNEL = nn.initializers.xavier_uniform()
-"""As in the code of Dosovitskiy et al. and in big_vision; their MLPs' biases start at N(0, 1e-6²), here at 0."""
+"""The start of Dosovitskiy et al.'s code and of big_vision; their MLPs' biases start at N(0, 1e-6²), here at 0."""
 
 
 def layer_norm(dtype: DTypeLike, name: str) -> nn.LayerNorm:
