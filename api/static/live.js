@@ -85,9 +85,11 @@
 
   const isBeingFilledIn = (form) => form.contains(document.activeElement) && document.activeElement.localName !== "button";
 
-  const isFilledIn = (form) => [...form.elements].some((field) => field.options
-    ? [...field.options].some((option) => option.selected !== option.defaultSelected) && [...field.options].some((option) => option.defaultSelected)
-    : field.value !== field.defaultValue);
+  const isFilledIn = (form) => [...form.elements].some((field) => {
+    if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected) && [...field.options].some((option) => option.defaultSelected);
+    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+    return field.localName === "input" && field.value !== field.defaultValue; // a button has no default value, and nobody fills it in
+  });
 
   const isLike = (one, other) => one.nodeName === other.nodeName && one.id === other.id;
 
