@@ -145,9 +145,15 @@ def _with_fields(clause: str, question: object) -> str | None:
     return None if unknown else words
 
 
+def _offered(text: object) -> str:
+    """Write what a command says may be chosen, `--x core_hours|train_flops`, as a list."""
+    return re.sub(r"--[a-z][a-z-]* (\w+(?:\|\w+)+)", lambda found: found[1].replace("|", ", "), str(text))
+
+
 _FILTERS: dict[str, Callable[..., str]] = {
     "advice": _advice,
     "in_words": _in_words,
+    "offered": _offered,
     "model_title": model_title,
     "seconds": _seconds,
     "sh": shlex.quote,

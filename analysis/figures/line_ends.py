@@ -29,6 +29,10 @@ _PLACES = (
     ("center", "bottom", 0, 26),
     ("center", "top", 0, -26),
     ("right", "middle", -11, 0),
+    ("right", "bottom", -7, 26),
+    ("right", "top", -7, -26),
+    ("right", "bottom", -7, 44),
+    ("right", "top", -7, -44),
 )
 """Anchors and shifts, in pixels to the right and upwards, the most wanted first."""
 
@@ -117,4 +121,4 @@ def _covered(
     )
     others = sum(left < other[2] and right > other[0] and bottom < other[3] and top > other[1] for other in taken)
     outside = left < 0 or right > _WIDTH or bottom < 0 or top > _HEIGHT
-    return float(inside.sum()) + 4.0 * others + 3.0 * outside
+    return float(inside.sum()) + 4.0 * others + 6.0 * outside

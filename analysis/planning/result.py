@@ -124,6 +124,8 @@ class NextRuns:
             return f"Runs like these can tell {what} only in part: {lost}, so that they cannot halve its interval."
         if self.chosen.empty:
             return f"Runs like these can tell {what} better, but none that helps fits {self.budget.words}."
+        if self.shrinkage > _HARDLY:
+            return f"Runs like these can tell {what} better, but those that fit {self.budget.words} leave its interval about as wide as it is."
         return (
             f"Runs like these can tell {what} better: those planned leave {significant(self.shrinkage, 2)} of the interval's width."
         )

@@ -22,8 +22,10 @@ _RUN_ID = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{8}\b")
 
 
 def _number(value: float | None, digits: int = 3) -> str:
-    """Write a number: `0.0414`, `2.04·10¹¹`, `–` for what is not known."""
+    """Write a number: `0.0414`, `16,873`, `2.04·10¹¹`, `–` for what is not known."""
     mantissa, _, exponent = significant(value, digits).partition("e")
+    if not exponent and mantissa.isdecimal() and len(mantissa) > 4:
+        return f"{int(mantissa):,}"
     return Markup(f"{mantissa}·10<sup>{_signed(int(exponent))}</sup>") if exponent else mantissa
 
 
@@ -83,8 +85,8 @@ def _count_of(items: Iterable[object] | int, noun: str) -> str:
 
 
 def _capitalize_first(text: str) -> str:
-    """Capitalize the first letter. Unlike Jinja's own filter, leave the rest as it is: names are in it."""
-    return f"{text[:1].upper()}{text[1:]}"
+    """Capitalize the first letter, unless it is of the name of a column. Unlike Jinja's own filter, leave the rest as it is: names are in it."""
+    return text if "_" in text.partition(" ")[0] else f"{text[:1].upper()}{text[1:]}"
 
 
 FILTERS: dict[str, Callable[..., str]] = {

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from analysis.figures.axes import Scale, axis
 from analysis.figures.style import layout, translucent
 from analysis.running import EndForecast
 from scaling.columns import describe
 
-__all__ = ["curve_figures"]
+__all__ = ["Numbers", "as_table", "curve_figures"]
 
 _TITLES = {
     "loss": "Loss (nats)",
@@ -24,6 +24,8 @@ _COLOURS = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7")
 _HEIGHT_PX = 260
 
 Curve = Sequence[tuple[int, float | None]]
+Numbers: TypeAlias = tuple[list[str], list[list[float | None]]]
+"""Curves as a table: its head, and its rows."""
 
 
 def curve_figures(
@@ -44,10 +46,22 @@ def curve_figures(
                 points, _ = groups[group].setdefault(f"{row['split']} {score}", ([], True))
                 groups[group][f"{row['split']} {score}"] = ([*points, (row["step"], row[score])], True)
     return [
-        (_TITLES.get(group) or describe(group).label, _figure(group, lines, steps, forecast if group == "loss" else None))
+        (
+            _TITLES.get(group) or ("MFU" if group == "mfu" else describe(group).label),
+            _figure(group, lines, steps, forecast if group == "loss" else None),
+        )
         for group, lines in groups.items()
         if lines
     ]
+
+
+def as_table(figure: Mapping[str, Any], most: int = 20) -> Numbers:
+    """Return what a figure of curves shows as a table, at no more than `most` of the steps: its head, and rows of a step and the curves' values."""
+    lines = {line["name"]: dict(zip(line["x"], line["y"], strict=True)) for line in figure["data"] if "fill" not in line}
+    steps = sorted({step for points in lines.values() for step in points})
+    every = max(1, (len(steps) - 1) / max(1, most - 1))
+    shown = [steps[round(every * number)] for number in range(min(most, len(steps)))]
+    return ["step", *lines], [[step, *(points.get(step) for points in lines.values())] for step in shown]
 
 
 def _group(metric: str) -> str:

@@ -11,6 +11,7 @@ from analysis.figures.axes import Scale, axis
 from analysis.figures.style import layout
 from analysis.presentation import figure_json
 from api.database import TheDatabase
+from api.pages.curves import Numbers, as_table
 from api.pages.welcome import no_store
 from api.rendering import render
 from api.v1.runs import run_with_curves
@@ -92,12 +93,15 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, str(value) if isinstance(value, (list, tuple, dict)) else value
 
 
-def _figures(runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Sequence[tuple[int, float | None]]]]]) -> list[tuple[str, str]]:
-    drawn: list[tuple[str, str]] = []
+def _figures(
+    runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Sequence[tuple[int, float | None]]]]],
+) -> list[tuple[str, str, Numbers]]:
+    drawn: list[tuple[str, str, Numbers]] = []
     for name, title in _CURVES.items():
         lines = [(detail, _points(detail, curves, name)) for detail, curves in runs]
         if any(points for _, points in lines):
-            drawn.append((title, figure_json(_figure(name, lines))))
+            figure = _figure(name, lines)
+            drawn.append((title, figure_json(figure), as_table(figure)))
     return drawn
 
 

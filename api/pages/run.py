@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse
 from analysis import EndForecast
 from analysis.presentation import figure_json
 from api.database import TheDatabase
-from api.pages.curves import curve_figures
+from api.pages.curves import as_table, curve_figures
 from api.pages.overlay import MOST
 from api.pages.welcome import no_store
 from api.rendering import render
@@ -66,7 +66,8 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         siblings_shown=_nearest(alike, run["id"]),
         log=log,
         figures=[
-            (title, figure_json(figure)) for title, figure in curve_figures(curves, run["evaluations"], run["steps"], forecast)
+            (title, figure_json(figure), as_table(figure))
+            for title, figure in curve_figures(curves, run["evaluations"], run["steps"], forecast)
         ],
         forecast=forecast,
         pace=typical_pace(curves),

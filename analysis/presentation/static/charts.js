@@ -5,6 +5,7 @@
 (() => {
   const CONFIG = { showSendToCloud: false, displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
   const NARROW_PX = 640;
+  const LETTER_PX = 7.2; // of the name of an axis, about
   const PULSE_MS = 4000;
   const PAPER_PX = 680; // of a page of A4 or Letter between its margins
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
@@ -51,7 +52,20 @@
       layout.margin.b = 60 + 20 * rows;
     }
     for (const note of layout.annotations ?? []) note.xanchor = "right"; // there is no room to the right of a point far right
-    for (const [name, axis] of Object.entries(layout)) if (/^[xy]axis/.test(name) && axis.tickvals) thin(axis, name[0] === "x" ? 5 : 8);
+    for (const [name, axis] of Object.entries(layout)) {
+      if (!/^[xy]axis/.test(name)) continue;
+      if (axis.tickvals) thin(axis, name[0] === "x" ? 5 : 8);
+      const along = name[0] === "x" ? width - 60 : (layout.height - 120) * ((axis.domain?.[1] ?? 1) - (axis.domain?.[0] ?? 0));
+      if (axis.title?.text) axis.title.text = wrapped(axis.title.text, Math.floor(along / LETTER_PX));
+    }
+  }
+
+  // The name of an axis that is longer than it, in two lines of about one length.
+  function wrapped(text, most) {
+    if (text.length <= most || text.includes("<")) return text;
+    const spaces = [...text.matchAll(/ /g)].map(({ index }) => index);
+    const middle = spaces.sort((one, other) => Math.abs(one - text.length / 2) - Math.abs(other - text.length / 2))[0];
+    return middle === undefined ? text : `${text.slice(0, middle)}<br>${text.slice(middle + 1)}`;
   }
 
   function thin(axis, most) {
@@ -64,6 +78,7 @@
     const { data, layout } = figureOf(chart);
     keepZoom(chart.querySelector(".plot"), layout);
     chart.dataset.narrow = chart.clientWidth < NARROW_PX;
+    chart.querySelector(".plot").style.height = `${layout.height}px`; // a resized plot takes its height from here, and forgets that of the layout
     return Plotly.react(chart.querySelector(".plot"), data, layout, CONFIG);
   }
 
@@ -141,9 +156,10 @@
     plot.addEventListener("blur", () => Plotly.Fx.unhover(plot));
   }
 
-  // The marked points: cells where there are such, before the single runs that they are of.
+  // The marked points: cells where there are such, before the single runs that they are of. Where none is marked, those of the lines.
   function pointsOf(plot) {
-    const traces = (plot._fullData ?? []).filter((trace) => trace.visible === true && /markers/.test(trace.mode ?? "") && trace.hoverinfo !== "skip" && (trace.opacity ?? 1) > 0.5);
+    const said = (plot._fullData ?? []).filter((trace) => trace.visible === true && trace.hoverinfo !== "skip" && (trace.opacity ?? 1) > 0.5);
+    const marked = said.filter((trace) => /markers/.test(trace.mode ?? "")), traces = marked.length ? marked : said;
     const large = traces.filter((trace) => !/, single runs$/.test(trace.name ?? ""));
     return (large.length ? large : traces).flatMap((trace) => [...trace.x].map((x, pointNumber) => ({
       x: Number(x), curveNumber: trace.index, pointNumber, run: trace.customdata?.[pointNumber],
