@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from orchestrator.store.imported import Comparison, ImportedRun
 
-__all__ = ["Incoming", "compared", "name_of", "read_import", "write_import"]
+__all__ = ["Incoming", "compared", "import_runs", "name_of", "read_import", "write_import"]
 
 _OURS = {"id", "family", "model", "status", "core_hours", "val_loss"}
 """Columns by which a table is known as one that `scaling export` wrote."""
@@ -139,6 +139,32 @@ def read_import(
         notes=tuple(notes),
         source={**source, "file": path.name, "notes": list(notes), "count_status": list(count_status)},
     )
+
+
+def import_runs(
+    path: str | Path,
+    mapping: Mapping[str, str] | None = None,
+    units: Mapping[str, str] | None = None,
+    *,
+    count_status: Sequence[str] = (),
+    experiment: str | None = None,
+    update: bool = False,
+    db: str = "scaling.db",
+) -> Comparison:
+    """Put runs that were trained elsewhere into a store, marked as imported, and return what of the file was new, the same, changed and gone.
+
+    Importing a file again changes nothing. What `read_import` guesses of columns that `mapping` does not name is not asked back: look at
+    `read_import(path).taken` first.
+
+    Args: as of `read_import`; update: also take over what changed, and remove what the file no longer has. db: the store, made where there is none.
+
+    Raises: what `read_import` and `write_import` raise.
+
+    >>> len(scaling.import_runs("docs/example_study.csv", db="theirs.db").new)
+    122
+    """
+    incoming = read_import(path, mapping, units, count_status=count_status, experiment=experiment)
+    return write_import(incoming, db, update=update)
 
 
 def compared(incoming: Incoming, db: str) -> Comparison:

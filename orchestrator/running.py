@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.store import DEFAULT_URL, Session, open_readonly, queries
 from orchestrator.store.stopping import held_out_losses
-from scaling.errors import UsageError
+from scaling.columns import FINETUNING
+from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import RunStatus
 
 if TYPE_CHECKING:
     from analysis import EndForecast
 
-__all__ = ["forecast_of", "forecast_run"]
+__all__ = ["forecast_in_training", "forecast_of", "forecast_run"]
 
 
 def forecast_run(run: str, *, db: str = DEFAULT_URL, share: float | None = None, level: float = 0.95) -> EndForecast:
@@ -27,6 +30,14 @@ def forecast_run(run: str, *, db: str = DEFAULT_URL, share: float | None = None,
     """
     with open_readonly(db) as store, store.read() as session:
         return forecast_of(session, run, share=share, level=level)
+
+
+def forecast_in_training(session: Session, run: Mapping[str, Any]) -> EndForecast | None:
+    """Forecast the end of a run in training; None of other runs, and where the finished ones do not tell. run: of `queries.run_detail`."""
+    if run["status"] in (RunStatus.RUNNING, RunStatus.PAUSED) and run["stage"] != FINETUNING:
+        with suppress(ScalingError):
+            return forecast_of(session, run["id"])
+    return None
 
 
 def forecast_of(session: Session, prefix: str, *, share: float | None = None, level: float = 0.95) -> EndForecast:

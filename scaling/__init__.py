@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # what a type checker sees of `_EXPORTS`
     from analysis.report.document import write_report
     from orchestrator.duplicates import dedup as dedup
     from orchestrator.experiments_file import read_spec as read_spec
+    from orchestrator.imports import import_runs as import_runs
     from orchestrator.main_job import Submitted as Submitted
     from orchestrator.main_job import submit as submit
     from orchestrator.planning.candidates import halve as halve
@@ -62,6 +63,7 @@ _EXPORTS = {
     "forecast_run": "orchestrator.running:forecast_run",
     "frontier": "analysis:frontier",
     "halve": "orchestrator.planning.candidates:halve",
+    "import_runs": "orchestrator.imports:import_runs",
     "learning_rate_trend": "analysis:learning_rate_trend",
     "optimum": "analysis:compute_optimal",
     "plan": "orchestrator.planning.candidates:plan",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from scaling.outcomes import RunStatus
 
-__all__ = ["Waiting", "duration"]
+__all__ = ["Waiting", "duration", "time_left"]
 
 _WORDS = {RunStatus.RUNNING: "running", RunStatus.PENDING: "waiting", RunStatus.PAUSED: "paused"}
 
@@ -36,7 +36,7 @@ class Waiting:
             for status, word in _WORDS.items()
             if (count := self.counts.get(status))
         ]
-        time = "" if self.seconds is None else f": about {duration(self.seconds)} left"
+        time = "" if self.seconds is None else f": about {time_left(self.seconds)} left"
         return f"{finished} of {total} run{'' if total == 1 else 's'} {'has' if finished == 1 else 'have'} finished, {', '.join(left)}{time}"
 
     @property
@@ -54,3 +54,9 @@ def duration(seconds: float) -> str:
             amount = seconds / {"d": 86_400, "h": 3_600, "min": 60}[unit]
             return f"{amount:.3g} {unit}"
     return f"{seconds:.0f} s"
+
+
+def time_left(seconds: float) -> str:
+    """Write a time that is only estimated: as `duration`, in whole minutes and days and to a tenth of an hour."""
+    number, unit = duration(seconds).split()
+    return f"{float(number):.{1 if unit == 'h' else 0}f} {unit}"

@@ -17,6 +17,9 @@ _TITLES = {
     "accuracy": "Accuracy",
     "learning_rate": "Learning rate",
     "examples_per_second": "Examples per second",
+    "mfu": "MFU",
+    "input_stall": "Share of a step that waited for input",
+    "checkpoint_cost": "Seconds until a checkpoint was safe",
 }
 _NUMBERS = ("compile_seconds", "step_seconds", "memory_bytes")
 """Logged with a step as well, but shown as one number each: they hardly change, or follow from another curve."""

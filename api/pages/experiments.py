@@ -13,17 +13,11 @@ from api.pages.welcome import no_store
 from api.rendering import render
 from api.tables import csv_response
 from orchestrator.store import queries
-from scaling.formulas import csv_text
-from scaling.outcomes import RunStatus
+from orchestrator.store.payloads import experiments_csv
 
 __all__ = ["TAB", "router"]
 
 TAB = Tab(3, "/experiments", "Experiments")
-
-_COLUMNS = (
-    "name", "created_at", "revision", "file", "core_hours", "inherited_core_hours", "spent_core_hours", "allocated_core_hours",
-    "estimated_core_hours", "cost", "allocated_cost", "estimated_cost", "currency", "best_val_loss",
-)  # fmt: skip
 
 router = APIRouter(include_in_schema=False)
 
@@ -31,8 +25,7 @@ router = APIRouter(include_in_schema=False)
 @router.get("/experiments.csv")
 def experiments_as_csv(database: TheDatabase) -> Response:
     with database.read() as session:
-        rows = [{**row, **row["runs"]} for row in queries.experiments(session)]
-    return csv_response(csv_text(rows, (*_COLUMNS, *(str(status) for status in RunStatus))), "experiments")
+        return csv_response(experiments_csv(queries.experiments(session)), "experiments")
 
 
 @router.get("/experiments")

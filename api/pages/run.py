@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from statistics import median
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from analysis import EndForecast
 from analysis.presentation import figure_json
 from api.database import TheDatabase
 from api.pages.curves import as_table, curve_figures
@@ -19,14 +17,11 @@ from api.pages.overlay import MOST
 from api.pages.welcome import no_store
 from api.rendering import render
 from api.tables import csv_response
-from api.v1.runs import run_with_curves
+from api.v1.runs import forecast_remembered, run_with_curves
 from orchestrator.logs import end_of_log, log_of
-from orchestrator.running import forecast_of
 from orchestrator.store import queries
 from scaling.columns import FINETUNING, RECIPE_COLUMNS, model_title
-from scaling.errors import ScalingError
 from scaling.formulas import csv_text
-from scaling.outcomes import RunStatus
 
 __all__ = ["router"]
 
@@ -51,7 +46,7 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
     run, curves = run_with_curves(database, run_id)
     if run["id"] != run_id:  # one run, one link
         return RedirectResponse(f"/runs/{run['id']}", 307)
-    forecast = _forecast(database, run)
+    forecast = forecast_remembered(database, run)
     seconds = {name: sum(attempt[f"{name}_seconds"] or 0.0 for attempt in run["attempt_rows"]) for name in SPENT_ON}
     with database.read() as session:
         alike = queries.siblings(session, run["id"])
@@ -75,19 +70,6 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         held_seconds=sum(seconds.values()),
         config=json.dumps(run["config"], indent=2, ensure_ascii=False, default=str),
     )
-
-
-def _forecast(database: TheDatabase, run: Mapping[str, Any]) -> EndForecast | None:
-    """Forecast where a run in training will end; None of other runs, and where the finished ones do not tell."""
-    if run["status"] not in (RunStatus.RUNNING, RunStatus.PAUSED) or run["stage"] == FINETUNING:
-        return None
-
-    def found() -> EndForecast | None:
-        with database.read() as session, suppress(ScalingError):
-            return forecast_of(session, run["id"])
-        return None
-
-    return database.remember(("forecast", run["id"], run["step"]), found)
 
 
 def _nearest(alike: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter
 
+from analysis import EndForecast
 from analysis.questions import Asked, Question
 from api.asking import asks
 from api.database import Database, TheDatabase
 from api.paging import Position
 from api.problems import naming_a_path
+from orchestrator.running import forecast_in_training
 from orchestrator.store import queries
 from orchestrator.store.asked_runs import EXAMPLE, OLDEST
 from orchestrator.store.payloads import run_payload, runs_payload
 
-__all__ = ["AskedRuns", "Page", "page_of_runs", "router", "run_with_curves"]
+__all__ = ["AskedRuns", "Page", "forecast_remembered", "page_of_runs", "router", "run_with_curves"]
 
 RUNS_A_PAGE = 100
 MOST_RUNS_A_PAGE = 1_000
@@ -115,8 +118,10 @@ def runs(question: AskedRuns, database: TheDatabase) -> dict[str, object]:
     },
 )
 def run(run_id: str, database: TheDatabase) -> dict[str, object]:
-    """Find the run by its id or any prefix of it that no other run shares."""
-    return run_payload(*run_with_curves(database, run_id))
+    """Find the run by its id or any prefix of it that no other run shares. `forecast`: where it will end, of a run in training."""
+    detail, curves = run_with_curves(database, run_id)
+    forecast = forecast_remembered(database, detail)
+    return run_payload(detail, curves, forecast and forecast.to_dict())
 
 
 def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDEST) -> Page:
@@ -140,6 +145,16 @@ def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDE
     after = Position(rows[-1]["id"], before + len(rows)).token() if has_next else None
     previous = Position(rows[0]["id"], max(0, before - limit), back=True).token() if has_previous else None
     return Page(rows, before + 1, total, after, previous)
+
+
+def forecast_remembered(database: Database, run: Mapping[str, Any]) -> EndForecast | None:
+    """Forecast the end of a run in training, once a step for all clients; None as of `forecast_in_training`."""
+
+    def found() -> EndForecast | None:
+        with database.read() as session:
+            return forecast_in_training(session, run)
+
+    return database.remember(("forecast", run["id"], run["step"], run["status"]), found)
 
 
 def run_with_curves(database: Database, prefix: str) -> tuple[dict[str, Any], dict[str, list[tuple[int, float | None]]]]:

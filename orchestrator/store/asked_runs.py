@@ -21,6 +21,7 @@ from sqlalchemy import ColumnElement, and_, func, not_, or_, select
 from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Run
+from orchestrator.store.pace import shown_core_hours
 from scaling.columns import RUN_COLUMNS
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import RunStatus
@@ -40,7 +41,7 @@ _NUMBERS: dict[str, Any] = {
     name: func.nullif(column, 0) if name in _UNKNOWN_AS_0 else column
     for name, column in _STORED.items()
     if column.type.python_type in (int, float)
-}
+} | {"core_hours": shown_core_hours()}
 SORTABLE: dict[str, Any] = {
     **{column.name: (_TEXTS | _NUMBERS)[column.name] for column in RUN_COLUMNS if column.name in _TEXTS | _NUMBERS},
     "created_at": Run.created_at,

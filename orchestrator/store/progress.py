@@ -16,7 +16,7 @@ from orchestrator.store.models import IS_FINETUNED, Attempt, Metric, Run, now
 from orchestrator.store.queries import experiment_counts, is_gone
 from scaling.outcomes import RunStatus
 from scaling.rounding import significant
-from scaling.waiting import duration
+from scaling.waiting import time_left
 
 __all__ = ["AtWork", "Progress", "experiment_at_hand", "progress_of"]
 
@@ -97,7 +97,7 @@ class Progress:
     @property
     def sentence(self) -> str:
         """Write `21 of 48 · about 4 min`: how many runs are over, and how long the rest will take."""
-        left = [] if not self.eta_seconds else [f"about {duration(self.eta_seconds)}"]
+        left = [] if not self.eta_seconds else [f"about {time_left(self.eta_seconds)}"]
         return " · ".join([f"{self.over:,} of {self.total:,}", *left])
 
     @classmethod

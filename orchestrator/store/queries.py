@@ -240,8 +240,9 @@ def siblings(session: Session, run_id: str, limit: int = 100) -> list[dict[str, 
     stage = Run.parent_id.is_(None) if run.parent_id is None or run.parent_step is not None else Run.parent_id == run.parent_id
     query = select(*_ROW).where(*alike, stage if run.parent_step is None else Run.parent_step.is_not(None))
     found = session.execute(query.order_by(Run.learning_rate, Run.seed, Run.id).limit(limit)).all()
-    gone = is_gone(session)
-    return [run_row(each, [], 0, None, gone=gone) for each in found]
+    gone, shared = is_gone(session), shared_core_hours(session, found)
+    rows = [run_row(each, [], 0, None, gone=gone) for each in found]
+    return [row | {"core_hours": shared.get(row["id"], row["core_hours"])} for row in rows]
 
 
 def run_detail(session: Session, prefix: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from scaling.cli.options import Db
+from scaling.cli.options import AsCsv, AsJson, Db
 
 __all__ = ["EXAMPLES", "gc_command"]
 
@@ -19,12 +19,16 @@ EXAMPLES = """
 scaling gc          # what could go, by size
 
 scaling gc --yes    # delete it
+
+scaling gc --json   # the same for a script
 """
 
 
 def gc_command(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete; without it nothing is touched.")] = False,
     db: Db = "scaling.db",
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Free the disk of checkpoints that no run will go on from.
 
@@ -35,15 +39,17 @@ def gc_command(
     All logs and events are kept. So is what was written before the database was
     copied, restored or taken to another disk: the original of a copy may need it.
     """
-    from rich.table import Table
-
     from orchestrator.store import open_readonly, queries
-    from scaling.cli.output import console, messages
+    from scaling.cli.output import print_json, print_text
+    from scaling.cli.runs_input import refuse_both
+    from scaling.columns import SCHEMA_VERSION
+    from scaling.formulas import csv_text
 
+    refuse_both(as_json, as_csv)
     store = open_readonly(db)
     with store.read() as session:
         attempts = queries.checkpoint_owners(session)
-    table = Table("run", "attempt", "checkpoints", "MB", box=None, pad_edge=False)
+    found: list[dict[str, Any]] = []
     kept = freed = others = 0
     seen: set[Path] = set()
     whole = {attempt["run_id"] for attempt in attempts if _has_kept(attempt)}
@@ -63,17 +69,34 @@ def gc_command(
                 kept += size
                 continue
             freed += size
-            table.add_row(attempt["run_id"], str(attempt["number"]), entry.name, f"{size / 1e6:.1f}")
+            found.append({"run": attempt["run_id"], "attempt": attempt["number"], "checkpoint": entry.name, "bytes": size})
             if yes:
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+    if as_json:
+        sums = {"unneeded_bytes": freed, "kept_bytes": kept, "left_alone_bytes": others}
+        print_json({"schema_version": SCHEMA_VERSION, "deleted": yes, **sums, "checkpoints": found})
+    elif as_csv:
+        print_text(csv_text(found, ("run", "attempt", "checkpoint", "bytes")))
+    else:
+        _show(found, freed, kept, others, deleted=yes)
+
+
+def _show(found: list[dict[str, Any]], freed: int, kept: int, others: int, *, deleted: bool) -> None:
+    from rich.table import Table
+
+    from scaling.cli.output import console, messages
+
     out = console()
-    if freed:
+    if found:
+        table = Table("run", "attempt", "checkpoints", "MB", box=None, pad_edge=False)
+        for row in found:
+            table.add_row(row["run"], str(row["attempt"]), row["checkpoint"], f"{row['bytes'] / 1e6:.1f}")
         out.print(table)
-    verb = "freed" if yes else "can be freed"
+    verb = "freed" if deleted else "can be freed"
     out.print(f"{freed / 1e6:.1f} MB {verb}, {kept / 1e6:.1f} MB of checkpoints kept", highlight=False)
     if others:
         out.print(f"{others / 1e6:.1f} MB left alone: written before the database was copied or moved", highlight=False)
-    if freed and not yes:
+    if freed and not deleted:
         messages().print("nothing was deleted; `scaling gc --yes` does it", highlight=False)
 
 

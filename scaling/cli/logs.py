@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from scaling.cli.options import Db
+from scaling.cli.options import AsJson, Db
 
 __all__ = ["EXAMPLES", "logs_command"]
 
@@ -19,6 +19,8 @@ scaling logs 3fa9                 # the last attempt
 scaling logs 3fa9 --attempt 1 --lines 0   # the whole log of the first
 
 scaling logs 3fa9 --follow        # until the attempt ends
+
+scaling logs 3fa9 --json          # the same lines for a script
 """
 
 
@@ -28,14 +30,18 @@ def logs_command(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="The last so many lines; 0 is all.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the attempt ends.")] = False,
     db: Db = "scaling.db",
+    as_json: AsJson = False,
 ) -> None:
     """Print the log of a run: warnings, tracebacks and whatever the training printed."""
     from orchestrator.logs import log_of
     from orchestrator.store import open_readonly, queries
     from orchestrator.store.imported import refuse_imported
-    from scaling.cli.output import print_text
+    from scaling.cli.output import print_json, print_text
+    from scaling.columns import SCHEMA_VERSION
     from scaling.errors import DataNotFound, UnknownName, UsageError
 
+    if follow and as_json:
+        raise UsageError("--follow and --json do not go together", hint="--json is one object, of the lines so far")
     store = open_readonly(db)
 
     def of_run() -> dict:
@@ -55,6 +61,12 @@ def logs_command(
     if not path.is_file():
         raise DataNotFound(f"no log at {path}", hint="it lies with the runs (SCALING_HOME), perhaps on another machine")
     with path.open(errors="replace") as log:
+        if as_json:
+            shown = [text for line in deque(log, maxlen=lines or None) for text in _shown(line).splitlines()]
+            print_json(
+                {"schema_version": SCHEMA_VERSION, "run": detail["id"], "attempt": number, "file": str(path), "lines": shown}
+            )
+            return
         for line in deque(log, maxlen=lines or None):
             print_text(_shown(line))
         while follow:

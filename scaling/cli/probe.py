@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scaling.cli.options import AsJson, Db, Home
+from scaling.cli.options import AsCsv, AsJson, Db, Home
 from scaling.rounding import amount, significant
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def probe_command(
     db: Db = "scaling.db",
     home: Home = "scaling-runs",
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Train about 20 steps of each model shape on the devices that the file asks for, and remember how fast they were.
 
@@ -46,13 +47,16 @@ def probe_command(
     from orchestrator.experiments_file import read_spec
     from orchestrator.home import home_folder
     from orchestrator.planning.plan import make_plan
-    from orchestrator.planning.probe import probe
+    from orchestrator.planning.probe import Probed, probe
     from orchestrator.store import Store
     from orchestrator.store.probed import measured_conversions
-    from scaling.cli.output import console, messages, print_json
+    from scaling.cli.output import console, messages, print_json, print_text
+    from scaling.cli.runs_input import refuse_both
     from scaling.columns import SCHEMA_VERSION
+    from scaling.formulas import csv_text
     from trainer.users_code import look_in
 
+    refuse_both(as_json, as_csv)
     folder = home_folder(home)
     look_in(Path.cwd())
     plan = make_plan(*read_spec(file))
@@ -74,6 +78,8 @@ def probe_command(
             factors = [entry for entry in measured_conversions(session) if entry.ours in here and entry.theirs not in here]
     if as_json:
         print_json({"schema_version": SCHEMA_VERSION, "probes": [asdict(probed) for probed in found]})
+    elif as_csv:
+        print_text(csv_text(map(asdict, found), [each.name for each in fields(Probed)]))
     else:
         console().print(_table(found))
     if any(probed.outcome != "finished" for probed in found):

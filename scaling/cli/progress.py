@@ -71,7 +71,7 @@ def _lines() -> Callable[[Progress], None]:
 
 
 def _summary(progress: Progress) -> str:
-    from scaling.cli.output import duration
+    from scaling.waiting import time_left
 
     states = ", ".join(f"{count} {status}" for status, count in progress.counts.items())
     parts = [
@@ -84,7 +84,7 @@ def _summary(progress: Progress) -> str:
     if progress.pace:
         parts.append(progress.pace)
     if progress.eta_seconds:
-        parts.append(f"about {duration(progress.eta_seconds)} left")
+        parts.append(f"about {time_left(progress.eta_seconds)} left")
     return " · ".join(parts)
 
 

@@ -61,12 +61,14 @@ def _one_run(prefix: str, db: str, server: str | None) -> dict[str, Any]:
         from scaling.cli.server import Server
 
         return Server(server).run(prefix)
+    from orchestrator.running import forecast_in_training
     from orchestrator.store import open_readonly, queries
     from orchestrator.store.payloads import run_payload
 
     with open_readonly(db).read() as session:
         detail = queries.run_detail(session, prefix)
-        return run_payload(detail, queries.metrics(session, detail["id"]))
+        forecast = forecast_in_training(session, detail)
+        return run_payload(detail, queries.metrics(session, detail["id"]), forecast and forecast.to_dict())
 
 
 def _all_runs(experiment: str | None, status: list[str] | None, db: str, server: str | None) -> dict[str, Any]:
@@ -165,6 +167,8 @@ def _show_one(detail: dict) -> None:
             out.print(f"{name:>22}  {shown}", highlight=False)
     for line in last_lines.splitlines():
         out.print(f"{'':>22}  {line}", highlight=False, markup=False)
+    if forecast := detail.get("forecast"):
+        out.print(f"{'forecast':>22}  {forecast['sentence']}", highlight=False, soft_wrap=True)
     if detail.get("imported_from"):
         for name, value in detail["config"].get("columns", {}).items():
             if name not in COLUMNS and value is not None:

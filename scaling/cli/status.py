@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scaling.cli.options import AsJson, Db, Server
+from scaling.cli.options import AsCsv, AsJson, Db, Server
 from scaling.errors import UsageError
 from scaling.rounding import amount, money, significant
 
@@ -20,6 +20,8 @@ scaling status
 scaling status --watch  # goes on until nothing is left to do
 
 scaling status --json  # the same for a script
+
+scaling status --csv > experiments.csv
 
 scaling status --server http://head:8000  # of a store elsewhere
 """
@@ -35,6 +37,7 @@ def status_command(
     db: Db = "scaling.db",
     server: Server = None,
     as_json: AsJson = False,
+    as_csv: AsCsv = False,
 ) -> None:
     """Show experiments: runs by state, core-hours done and estimated, best loss.
 
@@ -46,9 +49,15 @@ def status_command(
     ask again and again to be started anew. A reason that several share is said once. "estimates off by" says how far a run's
     estimate at its start lies from what it took: the median over finished runs.
     """
+    from scaling.cli.runs_input import refuse_both
+
+    refuse_both(as_json, as_csv)
     if watch:
-        if as_json:
-            raise UsageError("--watch and --json do not go together", hint="`GET /api/v1/events` of `scaling serve` is a stream")
+        if as_json or as_csv:
+            raise UsageError(
+                f"--watch and --{'json' if as_json else 'csv'} do not go together",
+                hint="`GET /api/v1/events` of `scaling serve` is a stream",
+            )
         from scaling.cli.watching import looks_at
         from scaling.cli.watching import watch as watch_progress
 
@@ -60,6 +69,12 @@ def status_command(
         from scaling.cli.output import print_json
 
         print_json(found)
+        return
+    if as_csv:
+        from orchestrator.store.payloads import experiments_csv
+        from scaling.cli.output import print_text
+
+        print_text(experiments_csv(found["experiments"]))
         return
 
     from rich.table import Table

@@ -46,8 +46,11 @@ def test_the_page_of_a_run_in_training_says_where_it_will_end(client, filled_sto
     running = runs.loc[runs["status"] == "running", "id"].iloc[0]
     page = text_of(client.get(f"/runs/{running}"))
     assert "Where it will end" in page
+    assert client.get(f"/api/v1/runs/{running}").json()["run"]["forecast"]["sentence"] in page
     assert f"Before its first held-out evaluation run {running} is expected to end at val_loss" in page
-    assert "Where it will end" not in text_of(client.get(f"/runs/{runs.loc[runs['status'] == 'finished', 'id'].iloc[0]}"))
+    over = runs.loc[runs["status"] == "finished", "id"].iloc[0]
+    assert "Where it will end" not in text_of(client.get(f"/runs/{over}"))
+    assert client.get(f"/api/v1/runs/{over}").json()["run"]["forecast"] is None
 
 
 def test_the_loss_of_a_run_has_the_band_of_its_forecast():

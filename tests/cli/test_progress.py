@@ -39,7 +39,7 @@ def test_runs_by_state_eta_core_hours_best_loss_throughput_and_what_runs():
         "0.0120 core-hours (estimated 0.0500)",
         "best val_loss 0.2500",
         "2,310 examples/s, MFU 4.1 %",
-        "about 1.5 min left",
+        "about 2 min left",
     ):
         assert part in shown, part
     for part in ("a" * 16, "nano-F0", "2 epochs", "lr 0.2", "30/75", "train loss 1.500"):

@@ -25,17 +25,20 @@ def shown(store):
         with store.read() as session:
             found = {row["id"][0]: row["core_hours"] for row in queries.runs(session)}
             assert {run: queries.run_detail(session, run)["core_hours"] for run in found} == found
+            assert {row["id"][0]: row["core_hours"] for row in queries.siblings(session, "a" * 16)}.items() <= found.items()
+            assert [row["core_hours"] for row in queries.runs(session, sort="-core_hours")] == sorted(found.values(), reverse=True)
+            assert queries.count_runs(session, q=f"core_hours>{found['a']}") == sum(hours > found["a"] for hours in found.values())
         return found
 
     return of
 
 
 def test_short_runs_of_a_model_share_their_pace_and_the_sum_stays(shown):
-    seconds = {"a": 0.1, "b": 0.21, "c": 1.2}
+    seconds = {"a": 0.1, "b": 0.21, "c": 1.2, "d": 0.05}  # d took least by its own clock
     found = shown(
-        *[finished(letter, took / 3600, steps) for (letter, took), steps in zip(seconds.items(), (75, 75, 600), strict=True)]
+        *[finished(letter, took / 3600, steps) for (letter, took), steps in zip(seconds.items(), (75, 75, 600, 300), strict=True)]
     )
-    assert found["a"] == found["b"] == pytest.approx(found["c"] / 8)
+    assert found["a"] == found["b"] == pytest.approx(found["c"] / 8) == pytest.approx(found["d"] / 4)
     assert sum(found.values()) * 3600 == pytest.approx(sum(seconds.values()))
 
 
