@@ -18,12 +18,14 @@ def headline(said: Answer, cost: Regret | None) -> str:
     val_loss falls as core_hours^-0.41 (…). Ten times the compute, 0.13 core_hours, would give 0.081 (0.074 … 0.090). Best there: nano-F3
     at 32 epochs; choosing it costs at most 0.40 % of val_loss against the best size and epochs (95 %). Best so far: …
 
-    Where nothing is known of what choices cost, it is `said.sentence`.
+    Where that of the best cell so far is not known, it says why. Without sizes and epochs to choose among it is `said.sentence`.
     """
     sentences = list(said.sentences)
-    if cost is None or cost.is_unknown or said.best is None:
+    if cost is None or not cost.choices or said.best is None:
         return " ".join(sentences)
     *before, so_far = sentences
+    if cost.is_unknown:
+        return " ".join([*before, f"{so_far.removesuffix('.')}; what choosing it costs is not known: {cost.choices[0].reason}."])
     ahead = None if said.forecast is None else cost.best_model_at(said.forecast.at)
     if ahead is not None and not ahead.reason:
         before.append(f"Best there: {cost.named(ahead)}; choosing it costs {cost.costs(ahead)}.")

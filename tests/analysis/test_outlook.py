@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,3 +107,5 @@ def test_the_headline_has_the_best_there_and_what_choices_cost(law, cost):
     assert words.index("Best there") < words.index("Best so far")
     assert f"{100 * first.most:.2g}"[:3] in words
     assert headline(said, None) == said.sentence
+    unknown = replace(cost, choices=(replace(first, most=math.nan, reason="it lies far away"), *cost.choices[1:]))
+    assert headline(said, unknown) == f"{said.sentence[:-1]}; what choosing it costs is not known: it lies far away."
