@@ -121,7 +121,7 @@ def run(run_id: str, database: TheDatabase) -> dict[str, object]:
     """Find the run by its id or any prefix of it that no other run shares. `forecast`: where it will end, of a run in training."""
     detail, curves = run_with_curves(database, run_id)
     forecast = forecast_remembered(database, detail)
-    return run_payload(detail, curves, forecast and forecast.to_dict())
+    return run_payload(detail, curves, None if forecast is None else forecast.to_dict())
 
 
 def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDEST) -> Page:

@@ -68,7 +68,7 @@ def _one_run(prefix: str, db: str, server: str | None) -> dict[str, Any]:
     with open_readonly(db).read() as session:
         detail = queries.run_detail(session, prefix)
         forecast = forecast_in_training(session, detail)
-        return run_payload(detail, queries.metrics(session, detail["id"]), forecast and forecast.to_dict())
+        return run_payload(detail, queries.metrics(session, detail["id"]), None if forecast is None else forecast.to_dict())
 
 
 def _all_runs(experiment: str | None, status: list[str] | None, db: str, server: str | None) -> dict[str, Any]:
