@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.averaged_rows import averaged_note
 from analysis.checkpoints import Checkpoints, checkpoints_of, refuse_one_run, rows_note
+from analysis.constant import once_a_table
 from analysis.design_columns import alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.listing import listed
 from analysis.reading.column_kinds import is_learning_rate
@@ -68,6 +69,7 @@ def _program_hint(runs: pd.DataFrame, axes: Sequence[str]) -> str:
     return "; ".join(cures)
 
 
+@once_a_table
 def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: Sequence[str] = (), curve: bool = False) -> CellRuns:
     """Choose the usable runs at their cell's best learning rate, and give the reason for all others.
 

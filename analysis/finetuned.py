@@ -18,6 +18,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from analysis.constant import once_a_table
 from analysis.reading.column_kinds import (
     is_bookkeeping,
     is_compute,
@@ -102,6 +103,7 @@ def finetuned_metrics(runs: pd.DataFrame) -> tuple[str, ...]:
     return tuple(name for column, name in columns.items() if column in tuned and tuned[column].notna().any())
 
 
+@once_a_table
 def of_stage(runs: pd.DataFrame, metric: object = None) -> pd.DataFrame:
     """Return the runs that a question about a metric is about, with a note that says how many were set aside; see the module.
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from analysis.as_csv import as_csv
 from analysis.cells import cells_of
+from analysis.constant import once_a_table
 from analysis.diagnostics import Diagnostic, at_chance
 from analysis.direction import rising_note
 from analysis.numbers import finite, records, with_interval
@@ -136,6 +137,7 @@ class Frontier:
 
 
 @takes_runs
+@once_a_table
 def frontier(runs: pd.DataFrame, *, metric: str = "val_loss", x: str = "core_hours", cell: Sequence[str] = ()) -> Frontier:
     """Find the compute-optimal frontier of a table of runs.
 

@@ -21,7 +21,7 @@ from scaling.errors import TooFewPoints
 from scaling.outcomes import RunStatus
 from scaling.waiting import Waiting
 
-__all__ = ["table_of", "takes_runs", "unfinished"]
+__all__ = ["plain_table", "table_of", "takes_runs", "unfinished", "with_waiting"]
 
 _Analysis = TypeVar("_Analysis", bound=Callable[..., object])
 
@@ -42,7 +42,12 @@ def unfinished(runs: pd.DataFrame) -> Waiting | None:
 
 
 def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come.
+    """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come."""
+    return with_waiting(plain_table(rows))
+
+
+def plain_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """Make the table of a store's runs, without a note.
 
     A table of imported runs alone has the columns that their files have, so that it says what the files say.
 
@@ -54,7 +59,11 @@ def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
         rows = without_empty_columns(rows)
         table = pd.DataFrame(rows, columns=list(dict.fromkeys(name for row in rows for name in row)))
         return table.astype(dict.fromkeys(("core_hours", "val_loss"), float))
-    runs = pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])))
+    return pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])))
+
+
+def with_waiting(runs: pd.DataFrame) -> pd.DataFrame:
+    """Note on a store's table the runs that are still to come; a table of imported runs has none."""
     tuned = is_finetuned(runs)
     notes = [f"{left}; the answer is of those that have"] if (left := unfinished(runs[~tuned])) is not None else []
     notes += [f"of fine-tuning {left}"] if (left := unfinished(runs[tuned])) is not None else []

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 from fastapi import Depends, Request
 
+from analysis.constant import constant
 from orchestrator.store import Session, Store, queries
 from orchestrator.store.engine import sqlite_path, store_url
+from orchestrator.store.known_runs import KnownRuns
 from orchestrator.store.versions import results_version, snapshot_of
 from scaling.errors import StoreError
 
@@ -30,6 +32,7 @@ __all__ = ["Database", "TheDatabase"]
 _Answer = TypeVar("_Answer")
 _pinned: ContextVar[str | None] = ContextVar("pinned", default=None)
 _ANSWERS_KEPT = 128
+_TABLES_KEPT = 4
 _LONG_SCAN_SECONDS, _SHARE = 0.1, 10.0
 """A scan of the results that takes more processor time than this is made for a tenth of the time at most."""
 
@@ -47,6 +50,7 @@ class _Opened:
     name: str = field(default_factory=lambda: secrets.token_hex(6))
     answers: OrderedDict[Hashable, Future[object]] = field(default_factory=OrderedDict)
     answers_version: str | None = None
+    known: OrderedDict[str | None, KnownRuns] = field(default_factory=OrderedDict)
     results: tuple[str, str] = ("", "")
     scanning: threading.Lock = field(default_factory=threading.Lock)
     next_scan: float = 0.0
@@ -79,7 +83,17 @@ class Database:
 
     def runs_frame(self, experiment: str | None) -> pd.DataFrame:
         """Return all runs (of an experiment) as the table that `analysis` takes. Shared: not to be changed."""
-        return self.remember(("runs_frame", experiment), lambda: self._open().store.runs(experiment))
+
+        def read() -> pd.DataFrame:
+            opened = self._open()
+            with self._lock:
+                known = opened.known.setdefault(experiment, KnownRuns(experiment))
+                opened.known.move_to_end(experiment)
+                while len(opened.known) > _TABLES_KEPT:
+                    opened.known.popitem(last=False)
+            return constant(opened.store.runs(experiment, known))
+
+        return self.remember(("runs_frame", experiment), read)
 
     def version(self) -> str | None:
         """Return a text that changes whenever the store does; None when that cannot be told cheaply or there is no store."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import Answer, Fit, Frontier, Optimum, Outlook, Regret, compute_optimal, fit_all, frontier, outlook, regret
 from analysis.automatic import AUTO
+from analysis.constant import constant
 from analysis.design_columns import named_columns
 from analysis.finetuned import of_stage
 from analysis.fitting.fit_all import Fits
@@ -69,7 +70,7 @@ def runs_of(database: Database, question: AnalysisQuestion) -> pd.DataFrame:
         also=PUBLISHED_ON,
     )
     named_columns(runs, source_of(runs).get("clusters", ()))  # a page that draws no law would take any
-    return runs
+    return constant(runs)
 
 
 def references_beside(database: Database, question: BesideQuestion | ViewQuestion) -> References | None:

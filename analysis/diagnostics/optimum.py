@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.cells import best_settings
 from analysis.closed_edges import closed_edges
+from analysis.constant import once_a_table
 from analysis.design_columns import alike, design_columns, settings_among, with_epochs
 from analysis.diagnostics.diagnostic import Diagnostic, DiagnosticCode
 from analysis.laws.axes import AXIS_COLUMNS
@@ -27,31 +28,36 @@ def learning_rate_at_edge(fit: Fit) -> list[Diagnostic]:
     """Report cells whose best learning rate is the smallest or largest tried, unless their neighbours rule out what lies beyond."""
     if fit.table is None or "learning_rate" not in fit.table or fit.metric not in fit.table or fit.metric == "learning_rate":
         return []
-    table = with_epochs(fit.table)
-    tried = table[["learning_rate", fit.metric]].apply(pd.to_numeric, errors="coerce").dropna()
-    columns = design_columns(table, [name for name in fit.cell if name in table], x=fit.axes)
+    used = fit.run_ids if "id" in fit.table else tuple(fit.runs.index)
+    return list(_rates_at_edge(fit.table, fit.metric, tuple(fit.axes), tuple(fit.cell), tuple(used)))
+
+
+@once_a_table
+def _rates_at_edge(
+    runs: pd.DataFrame, metric: str, axes: tuple[str, ...], cell: tuple[str, ...], used: tuple[object, ...]
+) -> tuple[Diagnostic, ...]:
+    """Report the cells of the runs that a fit used, by their ids or, in a table without ids, their rows: several laws are of the same."""
+    table = with_epochs(runs)
+    tried = table[["learning_rate", metric]].apply(pd.to_numeric, errors="coerce").dropna()
+    columns = design_columns(table, [name for name in cell if name in table], x=axes)
     tried["cell"] = alike(table, columns).loc[tried.index]
-    tried = tried[_at_best_of_the_rest(table.loc[tried.index].assign(cell=tried["cell"]), fit.metric)]
+    tried = tried[_at_best_of_the_rest(table.loc[tried.index].assign(cell=tried["cell"]), metric)]
     edges = tried.groupby("cell")["learning_rate"].agg(["min", "max", "nunique"])
-    rows = table.index[table["id"].astype(str).isin(fit.run_ids)] if "id" in table else fit.runs.index
+    rows = table.index[table["id"].astype(str).isin(used)] if "id" in table else pd.Index(used)
     best = tried.loc[tried.index.intersection(rows)].groupby("cell")["learning_rate"].first()
     edges = edges.loc[best.index][edges.loc[best.index, "nunique"] >= _LEAST_RATES]
     best = best.loc[edges.index]
-    settings = [name for name in settings_among(table, columns) if name not in fit.axes]
-    closed = closed_edges(table, tried, fit.metric, settings).reindex(best.index, fill_value=False)
+    settings = [name for name in settings_among(table, columns) if name not in axes]
+    closed = closed_edges(table, tried, metric, settings).reindex(best.index, fill_value=False)
     at_edge = ((best <= edges["min"]) & ~closed["below"]) | ((best >= edges["max"]) & ~closed["above"])
     if not at_edge.any():
-        return []
-    ids = tuple(
-        str(run) for run in table.loc[tried.index[tried["cell"].isin(at_edge.index[at_edge])], "id"] if str(run) in fit.run_ids
+        return ()
+    known = set(used)
+    ids = tuple(str(run) for run in table.loc[tried.index[tried["cell"].isin(at_edge.index[at_edge])], "id"] if str(run) in known)
+    words = (
+        f"in {int(at_edge.sum())} of {len(at_edge)} cells the best learning rate is the smallest or largest tried ({listed(ids)})"
     )
-    return [
-        Diagnostic(
-            DiagnosticCode.OPTIMUM_NOT_INTERIOR,
-            f"in {int(at_edge.sum())} of {len(at_edge)} cells the best learning rate is the smallest or largest tried ({listed(ids)})",
-            ids,
-        )
-    ]
+    return (Diagnostic(DiagnosticCode.OPTIMUM_NOT_INTERIOR, words, ids),)
 
 
 def _at_best_of_the_rest(table: pd.DataFrame, metric: str) -> pd.Series:

@@ -33,6 +33,10 @@ class Objective:
     def is_least_squares(self) -> bool:
         return isinf(self.huber) and self.envelope is None
 
+    @property
+    def is_least_squares_of_logs(self) -> bool:
+        return self.is_least_squares and self.residual is _log
+
     def loss(self, r: np.ndarray) -> np.ndarray:
         """Return ρ(r), elementwise."""
         value = 0.5 * r * r

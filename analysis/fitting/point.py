@@ -8,7 +8,7 @@ import numpy as np
 
 from analysis.fitting.basin import basins
 from analysis.fitting.objective import Objective, objective_named
-from analysis.fitting.polish import Problem, polish, search_bounds
+from analysis.fitting.polish import Problem, polish, search_bounds, with_repeats_merged
 from analysis.fitting.remembered import remembered
 from analysis.laws.law import Law
 
@@ -89,6 +89,7 @@ def _best(
     problem = Problem(law, objective, centred, np.exp(same_in_any_unit(np.log(y / unit))), weights, low, high)
 
     held = np.where(low[0] == high[0], low[0], np.nan)
+    merged = with_repeats_merged(problem)
     if start is not None:
         begin = np.broadcast_to(
             same_in_any_unit(to_solver(law, start, from_theta(law, centre), unit)), (draws, len(law.coefficients))
@@ -97,9 +98,9 @@ def _best(
         begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=1, held=held)[:, 0]
     else:  # of one draw several basins are tried, side by side; those that look best at a glance to the end
         begin = basins(law, problem.logs, problem.y, weights, relative=objective.relative, starts=_STARTS, held=held)[0]
-        glance, loss, _ = polish(problem, begin, steps=min(steps, _GLANCE_STEPS), tolerance=_GLANCE_TOLERANCE)
+        glance, loss, _ = polish(merged, begin, steps=min(steps, _GLANCE_STEPS), tolerance=_GLANCE_TOLERANCE)
         begin = glance[loss.argsort()[:_FINALISTS]]
-    solved, losses, converged = polish(problem, begin, steps=steps, tolerance=tolerance)
+    solved, losses, converged = polish(merged, begin, steps=steps, tolerance=tolerance)
     if draws == 1:
         best = [int(losses.argmin())]
         solved, losses, converged = solved[best], losses[best], converged[best]

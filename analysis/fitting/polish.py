@@ -8,16 +8,17 @@ E = 0 and A = 0 are found as such.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from analysis.fitting.objective import Objective
 from analysis.laws.law import Law
 
-__all__ = ["Problem", "polish", "search_bounds"]
+__all__ = ["Problem", "polish", "search_bounds", "with_repeats_merged"]
 
 _ENTRIES_AT_ONCE = 400_000
+_MERGED_FROM = 0.7  # of fewer repeats the sorting takes longer than it saves
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +27,7 @@ class Problem:
 
     logs: (k, n), or (k, draws, n) where each draw has its own. y, weights: (1 or draws, n).
     low, high: (1 or draws, p), bounds of (linear coefficients, shape coefficients), equal where a coefficient is held.
+    apart: (1 or draws,), a part of the loss that no coefficient changes.
     """
 
     law: Law
@@ -35,12 +37,14 @@ class Problem:
     weights: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    apart: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
     def of(self, draws: np.ndarray) -> Problem:
         """Return the same problem for some of the draws."""
-        y, weights, low, high = (some if len(some) == 1 else some[draws] for some in (self.y, self.weights, self.low, self.high))
+        parts = (self.y, self.weights, self.low, self.high, self.apart)
+        y, weights, low, high, apart = (some if len(some) == 1 else some[draws] for some in parts)
         logs = self.logs if self.logs.ndim == 2 else self.logs[:, draws]
-        return Problem(self.law, self.objective, logs, y, weights, low, high)
+        return Problem(self.law, self.objective, logs, y, weights, low, high, apart)
 
     def loss(self, theta: np.ndarray) -> np.ndarray:
         """Return the loss at theta (draws, p), as the solver orders it, (draws,); infinite where it is not finite."""
@@ -53,7 +57,7 @@ class Problem:
             f = np.broadcast_to(f, shape)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             r, _ = self.objective.residual(f, self.y)
-            loss = _sum(self.weights, self.objective.loss(r))
+            loss = _sum(self.weights, self.objective.loss(r)) + self.apart
         return np.where(np.isfinite(loss), loss, np.inf)
 
     def residual_and_jacobian(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -75,7 +79,30 @@ class Problem:
 
 
 def _sum(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
-    return np.einsum("dn,dn->d", np.broadcast_to(weights, values.shape), values)
+    weights, values = np.broadcast_arrays(weights, values)
+    return np.einsum("dn,dn->d", weights, values)
+
+
+def with_repeats_merged(problem: Problem) -> Problem:
+    """Return the same problem with one run for all that repeat the same inputs, where squares of logs make that exact.
+
+    `Σ w·(log y − log f)²/2` over runs of equal f is `W·(m − log f)²/2` with W = Σ w and m the mean of log y by weight, and a rest that no
+    coefficient changes (`apart`). Ten seeds of a cell then take a tenth of the time.
+    """
+    if not problem.objective.is_least_squares_of_logs or problem.logs.ndim != 2:
+        return problem
+    order = np.lexsort(problem.logs)
+    ordered = problem.logs[:, order]
+    first = np.flatnonzero(np.concatenate([[True], (ordered[:, 1:] != ordered[:, :-1]).any(0)]))
+    if len(first) > _MERGED_FROM * len(order):
+        return problem
+    weights, logs_of_y = problem.weights[:, order], np.log(problem.y[:, order])
+    together = np.add.reduceat(weights, first, axis=1)
+    mean = np.add.reduceat(weights * logs_of_y, first, axis=1) / np.where(together > 0, together, 1.0)
+    off = logs_of_y - np.repeat(mean, np.diff([*first, len(order)]), axis=1)
+    return replace(
+        problem, logs=ordered[:, first], y=np.exp(mean), weights=together, apart=problem.apart + 0.5 * _sum(weights, off * off)
+    )
 
 
 def search_bounds(law: Law, logs: np.ndarray, unit: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

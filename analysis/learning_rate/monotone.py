@@ -14,6 +14,7 @@ __all__ = ["CellMinima", "cell_minima", "monotonicity_p_value", "scatter_about_l
 _DRAWS = 1000
 _MANY_CELLS, _ENOUGH = 100, 100
 """A draw takes 10 ms and longer with more than `_MANY_CELLS` cells: draws then end after `_ENOUGH` that are as far off as what was seen."""
+_STEPS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,11 +75,30 @@ def monotonicity_p_value(minima: CellMinima, below: np.ndarray, *, seed: int = 0
     rng = np.random.default_rng(seed)
     draws = rng.standard_normal((_DRAWS, cells)) / np.sqrt(rng.chisquare(minima.degrees_left, (_DRAWS, 1)) / minima.degrees_left)
     as_far = 0
-    for number, draw in enumerate(draws, start=1):
-        as_far += _squared(cone @ nnls(cone, draw)[0]) >= misfit
-        if cells > _MANY_CELLS and as_far == _ENOUGH:
-            return as_far / number
+    for first in range(0, _DRAWS, _ENOUGH):
+        some = draws[first : first + _ENOUGH]
+        for number, (draw, least) in enumerate(zip(some, _least_misfits(cone, some), strict=True), start=first + 1):
+            as_far += least >= misfit or _squared(cone @ nnls(cone, draw)[0]) >= misfit
+            if cells > _MANY_CELLS and as_far == _ENOUGH:
+                return as_far / number
     return (1 + as_far) / (1 + _DRAWS)
+
+
+def _least_misfits(cone: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """Return a lower bound of each draw's statistic, (draws,): that of a solve takes 15 ms of 200 cells, and most draws are far beyond.
+
+    The statistic is the squared length of a draw d projected onto the cone, max (dᵀ C z)² / |C z|² over z ≥ 0. So any z gives a lower bound;
+    these are of a few accelerated projected gradient steps (Beck and Teboulle 2009), for all draws at once.
+    """
+    gram, towards = cone.T @ cone, draws @ cone
+    step = 1 / np.abs(gram).sum(1).max()
+    found = at = np.maximum(towards, 0.0) * step
+    for number in range(_STEPS):
+        further = np.maximum(at + (towards - at @ gram) * step, 0.0)
+        at = further + number / (number + 3) * (further - found)
+        found = further
+    along, length = np.einsum("dn,dn->d", towards, found), np.einsum("dn,dn->d", found @ gram, found)
+    return np.where(length > 0, along**2 / np.maximum(length, 1e-300) * (1 - 1e-9), 0.0)
 
 
 def scatter_about_law(minima: CellMinima, law: np.ndarray, coefficients: int) -> float:

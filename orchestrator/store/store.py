@@ -20,9 +20,10 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, NotSupportedError, OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
-from orchestrator.store import queries, schema
+from orchestrator.store import schema
 from orchestrator.store.engine import DEFAULT_URL, read_engine, server_error, sqlite_path, store_url, write_engine
 from orchestrator.store.imported import sources
+from orchestrator.store.known_runs import KnownRuns
 from orchestrator.store.marks import Marks
 from orchestrator.store.one_file import OneFile
 from orchestrator.store.probed import measured_conversions
@@ -232,22 +233,23 @@ class Store:
         if self._marks is not None:
             self._marks.refuse_lost()
 
-    def runs(self, experiment: str | None = None) -> pd.DataFrame:
+    def runs(self, experiment: str | None = None, known: KnownRuns | None = None) -> pd.DataFrame:
         """Return all runs (of an experiment) as the table that `analysis` takes: the columns of `scaling.columns.RUN_COLUMNS`.
 
         >>> with scaling.Store.open_readonly("scaling.db") as store:
         ...     runs = store.runs()
         >>> bool(runs["val_loss"].min() > 0)
         True
+
+        known: of this experiment, from the read before; then what has changed since is read alone.
         """
         from analysis.reading.accelerator_hours import with_measured
         from analysis.reading.imported import with_sources
-        from analysis.unfinished import table_of
 
         with self.read() as session:
-            rows = queries.runs(session, experiment=experiment)
+            table = (known or KnownRuns(experiment)).table(session)
             measured, imported = measured_conversions(session), sources(session, experiment)
-        return with_measured(with_sources(table_of(rows), imported), measured)
+        return with_measured(with_sources(table, imported), measured)
 
     def close(self) -> None:
         """Close all connections."""

@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import threading
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from analysis.unfinished import table_of
 from orchestrator.store import Store, ledger, queries, run_changes, steering
 from orchestrator.store.grid import accept
 from orchestrator.store.imported import imported_run, write
+from orchestrator.store.known_runs import KnownRuns
 from orchestrator.store.ledger import Charge
 from orchestrator.store.models import Run, Search
 from orchestrator.store.pace import SHORT_SECONDS
@@ -24,7 +27,7 @@ class Follower:
     """Holds rows by id, and reads those that changed alone."""
 
     def __init__(self, store):
-        self.store, self.rows, self.number = store, {}, 0
+        self.store, self.rows, self.number, self.known = store, {}, 0, KnownRuns()
 
     def follow(self) -> set[str]:
         """Catch up; returns the first letters of the ids that were told."""
@@ -36,6 +39,9 @@ class Follower:
             self.number = run_changes.latest(session)
             assert self.number == max([self.number, *(number for number, _ in changed)])
             assert self.rows == {row["id"]: row for row in queries.runs(session)}
+            table, whole = self.known.table(session), table_of(queries.runs(session))
+            pd.testing.assert_frame_equal(table, whole)
+            assert table.attrs == whole.attrs
         return {run_id[0] for run_id in ids}
 
 
