@@ -6,6 +6,7 @@ in the log of compute. A surface's runs are ordered by the product of its inputs
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,12 +82,12 @@ def windows(cells: Cells, *, can_be_fitted: Callable[[np.ndarray], bool], horizo
 
     Args:
         cells: in order.
-        can_be_fitted: whether the cells inside, (n,) of booleans, are enough for every law that takes part.
+        can_be_fitted: whether the cells inside, (n,) of booleans, are enough for every law that takes part. With more cells they stay enough.
         horizon: see `HORIZON`; the next compute after a window always counts, however far it is.
     """
     positions = cells.positions
-    ends = [end for end in positions[:-1] if can_be_fitted(cells.order <= end)]
-    end = np.array(ends)[_spread(np.array(ends))] if ends else np.empty(0)
+    ends = positions[bisect_left(positions[:-1], True, key=lambda end: can_be_fitted(cells.order <= end)) : -1]
+    end = ends[_spread(ends)] if len(ends) else np.empty(0)
     inside = cells.order[None, :] <= end[:, None]
     ahead = cells.order[None, :] - end[:, None]
     following = positions[np.searchsorted(positions, end, side="right")] - end if len(end) else end

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label
-from analysis.figures.hover import cell_text, run_text
+from analysis.figures.hover import cell_texts, run_texts
 from analysis.figures.line_ends import LineEnd, add_line_ends
 from analysis.figures.references import add_references
 from analysis.figures.style import LAW_COLOURS, LEGEND_WHERE_NARROW, NEUTRAL, Look, labels, layout, looks, translucent
@@ -143,7 +143,7 @@ def _add_model(figure: go.Figure, frontier: Frontier, model: str, own: pd.Series
             showlegend=False,
             marker={"symbol": look.marker, "size": 5.5, "color": translucent(look.colour, 0.45), "line": {"width": 0}},
             customdata=runs["id"],
-            hovertext=[run_text(row, frontier.metric, frontier.x) for row in runs.to_dict("records")],
+            hovertext=run_texts(runs, frontier.metric, frontier.x),
             hoverinfo="text",
         )
     figure.add_scatter(
@@ -155,7 +155,7 @@ def _add_model(figure: go.Figure, frontier: Frontier, model: str, own: pd.Series
         line={"color": translucent(look.colour, 0.45), "width": 1.2},
         marker={"symbol": look.marker, "size": 10, "color": look.colour, "line": {"width": 0}},
         customdata=[ids[0] for ids in cells["run_ids"]],
-        hovertext=[cell_text(row, frontier.metric, frontier.x) for row in cells.to_dict("records")],
+        hovertext=cell_texts(cells, frontier.metric, frontier.x),
         hoverinfo="text",
     )
 

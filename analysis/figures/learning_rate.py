@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.figures.axes import axis, axis_label, ticks_at
-from analysis.figures.hover import run_text
+from analysis.figures.hover import run_texts
 from analysis.figures.style import labels, layout, looks, translucent
 from analysis.learning_rate import CellRate, LearningRateTrend
 from scaling.rounding import significant
@@ -52,7 +52,7 @@ def learning_rate_figure(trend: LearningRateTrend, cell: CellRate | None = None,
             showlegend=False,
             marker={"symbol": look.marker, "size": 5, "color": translucent(look.colour, 0.35)},
             customdata=tried["id"],
-            hovertext=[run_text(row, trend.metric, "learning_rate") for row in tried.to_dict("records")],
+            hovertext=run_texts(tried, trend.metric, "learning_rate"),
             hoverinfo="text",
         )
         figure.add_scatter(

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.figures.axes import axis, axis_label, ticks_at
-from analysis.figures.hover import run_text
+from analysis.figures.hover import run_texts
 from analysis.figures.line_ends import LineEnd, add_line_ends
 from analysis.figures.style import LEGEND_WHERE_NARROW, labels, layout, looks, translucent
 from analysis.learning_rate import LearningRateTrend
@@ -55,7 +55,7 @@ def losses_of_rates_figure(trend: LearningRateTrend, *, height: int = 460) -> go
             showlegend=name not in seen,
             marker={"symbol": look.marker, "size": 8, "color": look.colour},
             customdata=own["id"],
-            hovertext=[run_text(run, trend.metric, "learning_rate") for run in own.to_dict("records")],
+            hovertext=run_texts(own, trend.metric, "learning_rate"),
             hoverinfo="text",
         )
         figure.add_scatter(

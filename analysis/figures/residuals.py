@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from analysis.figures.axes import Scale, axis, axis_label
-from analysis.figures.hover import run_text
+from analysis.figures.hover import run_texts
 from analysis.figures.style import FAINT, NEUTRAL, labels, layout, looks
 from analysis.fitting.result import Fit
 from scaling.rounding import percent
@@ -35,8 +35,8 @@ def residuals_figure(fit: Fit, *, x_scale: Scale = "log", height: int = 360) -> 
             marker={"symbol": look.marker, "size": 9, "color": look.colour, "opacity": 0.85},
             customdata=rows["id"],
             hovertext=[
-                f"{run_text(row, fit.metric, x)}<br>{percent(row['percent'] / 100, signed=True)} off the law"
-                for row in rows.to_dict("records")
+                f"{text}<br>{percent(off / 100, signed=True)} off the law"
+                for text, off in zip(run_texts(rows, fit.metric, x), rows["percent"], strict=True)
             ],
             hoverinfo="text",
         )

@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from scipy.optimize import nnls
 
 import analysis
 from analysis.fitting.cluster import cluster_covariance
 from analysis.fitting.shared_parabola import Curves
-from analysis.learning_rate.monotone import CellMinima, cell_minima, monotonicity_p_value
+from analysis.learning_rate.monotone import CellMinima, _least_misfits, cell_minima, monotonicity_p_value
 from analysis.learning_rate.unseen import trials_needed
 from scaling.errors import UnknownName, UsageError
 
@@ -223,3 +224,18 @@ def test_the_covariance_of_clusters():
     assert found.degrees_of_freedom(contrast) == pytest.approx(moments.sum() ** 2 / (moments**2).sum())
     alone = np.column_stack([design, np.where(cluster == 0, design[:, 0] ** 2 - np.mean(design[cluster == 0, 0] ** 2), 0)])
     assert cluster_covariance(alone, residual, cluster) is None
+
+
+def test_draws_that_a_bound_decides_are_never_taken_for_further_than_they_are():
+    random = np.random.default_rng(5)
+    smaller = [place for place in range(30) if place % 6 < 5] + list(range(24))
+    larger = [place + 1 for place in range(30) if place % 6 < 5] + [place + 6 for place in range(24)]
+    order = np.zeros((len(smaller), 30))
+    order[np.arange(len(smaller)), smaller], order[np.arange(len(smaller)), larger] = 1.0, -1.0
+    cone = (order @ np.linalg.cholesky(np.diag(random.uniform(0.5, 2, 30)) + 0.1)).T
+    draws = random.standard_normal((40, 30))
+    exact = np.array([np.sum((cone @ nnls(cone, draw)[0]) ** 2) for draw in draws])
+    least = _least_misfits(cone, draws)
+    assert (least <= exact).all()
+    assert np.median(least / exact) > 0.5
+    assert _least_misfits(cone, np.zeros((1, 30))) == 0.0
