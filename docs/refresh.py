@@ -2,8 +2,8 @@
 
     python docs/refresh.py
 
-- docs/analysis.md: its commands are run, and every line of output shown is replaced by the printed line that is most like it; the laws and
-  diagnostics are listed as the code has them.
+- The pages on questions about a table of runs (QUESTIONS): their commands are run in this order, and every line of output shown is replaced by the
+  printed line that is most like it; the laws and diagnostics are listed as the code has them.
 - Every page: what stands between `<!-- made by: COMMAND -->` and `<!-- end -->` is replaced by what the command prints. A command begins
   with `scaling` or `python`, runs in the root of the repository, reads committed files alone, and takes seconds. `, first paragraph` after
   the command keeps what is printed up to the first empty line. `python -m docs.reference PART` makes the reference from the code.
@@ -38,6 +38,8 @@ from docs.reference import text_of
 from scaling.cli.app import app
 
 DOCS = Path(__file__).parent
+QUESTIONS = ("reading", "fitting", "forecasting", "sizing", "comparing", "planning", "transferring", "analysis")
+"""Pages whose commands go on from one another, in this order: the first writes the table that the others read."""
 PLAIN = {"FORCE_COLOR": None, "TTY_COMPATIBLE": None, "NO_COLOR": "1"}
 """The environment of a command: its text has no colours, whatever the terminal has."""
 BLOCK = re.compile(r"<!-- made by: (?P<command>.+?)(?P<first>, first paragraph)? -->\n(?P<shown>.*?)<!-- end -->", re.S)
@@ -183,13 +185,13 @@ def remade(block: re.Match[str]) -> str:
 
 
 def main() -> None:
-    page = DOCS / "analysis.md"
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(DOCS, Path(place) / "docs")
         with contextlib.chdir(place):
-            text = STEP.sub(renewed, page.read_text())
-    text = with_rows(text, "| law | formula | coefficients | source |", laws())
-    page.write_text(with_rows(text, "| code | what to do |", codes()))
+            texts = {DOCS / f"{name}.md": STEP.sub(renewed, (DOCS / f"{name}.md").read_text()) for name in QUESTIONS}
+    for page, text in texts.items():
+        text = with_rows(text, "| law | formula | coefficients | source |", laws())
+        page.write_text(with_rows(text, "| code | what to do |", codes()))
     for page in sorted(DOCS.glob("*.md")):
         page.write_text(BLOCK.sub(remade, page.read_text()))
     readme = DOCS.parent / "README.md"

@@ -1,4 +1,4 @@
-"""docs/analysis.md: its commands run, the output it shows is printed, its tables are what the code says."""
+"""The pages on questions about a table of runs: their commands run, the output they show is printed, their tables are what the code says."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from analysis.diagnostics import DiagnosticCode
 from analysis.laws import law_named, law_names
 from analysis.reading.formats import READERS
 from analysis.reading.units import UNITS
+from docs.refresh import QUESTIONS
 from scaling.cli.app import app
 from scaling.outcomes import FitStatus, OptimumStatus
 
 ROOT = Path(__file__).parents[1]
-TEXT = (ROOT / "docs" / "analysis.md").read_text()
+TEXT = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in QUESTIONS)
 STEPS = re.findall(r"```sh\n(.*?)```(?:\s*```text\n(.*?)```)?", TEXT, re.S)
 
 
 @pytest.fixture(scope="module")
 def printed(tmp_path_factory):
-    """What each block of commands prints, run in the order of the page in a folder of its own."""
+    """What each block of commands prints, run in the order of the pages in a folder of its own."""
     place = tmp_path_factory.mktemp("howto")
     (place / "docs").mkdir()
     for name in ("example_study.csv", "example_finetuned.csv"):

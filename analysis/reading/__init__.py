@@ -1,7 +1,7 @@
 """Reading tables of runs that were trained elsewhere, whatever wrote them, into the names and units of `scaling.columns`.
 
 A new file format is a function that reads a path, and its ending in `formats.READERS`. `tests/test_analysis_docs.py` then asks for the
-ending in `docs/analysis.md`.
+ending in `docs/reading.md`.
 
 | file | what it holds |
 |---|---|
