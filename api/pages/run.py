@@ -9,12 +9,14 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from starlette.exceptions import HTTPException
 
 from analysis.presentation import figure_json
 from api.database import TheDatabase
 from api.pages.curves import as_table, curve_figures
 from api.pages.overlay import MOST
 from api.pages.welcome import no_store
+from api.problems import naming_a_path
 from api.rendering import render
 from api.tables import csv_response
 from api.v1.runs import forecast_remembered, run_with_curves
@@ -39,6 +41,16 @@ def run_as_csv(run_id: str, database: TheDatabase) -> Response:
     return csv_response(csv_text(rows, ("step", "metric", "value")), f"run-{detail['id']}")
 
 
+@router.get("/runs/{run_id}.log")
+def end_of_the_log(run_id: str, database: TheDatabase) -> Response:
+    """Answer the last lines of the last attempt's log as text; 404 where it is not on this machine."""
+    with naming_a_path(), database.read() as session:
+        run = queries.run_detail(session, run_id)
+    if (log := _log(run)) is None:
+        raise HTTPException(404)
+    return Response("\n".join(log), media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
+
+
 @router.get("/runs/{run_id}")
 def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
@@ -50,7 +62,7 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
     seconds = {name: sum(attempt[f"{name}_seconds"] or 0.0 for attempt in run["attempt_rows"]) for name in SPENT_ON}
     with database.read() as session:
         alike = queries.siblings(session, run["id"])
-    log = end_of_log(log_of(run["attempt_rows"][-1])) if run["attempt_rows"] else None
+    log = _log(run)
     return render(
         request,
         "run.html",
@@ -70,6 +82,11 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         held_seconds=sum(seconds.values()),
         config=json.dumps(run["config"], indent=2, ensure_ascii=False, default=str),
     )
+
+
+def _log(run: Mapping[str, Any]) -> list[str] | None:
+    """Read the end of the last attempt's log; None where there is none on this machine."""
+    return end_of_log(log_of(run["attempt_rows"][-1])) if run["attempt_rows"] else None
 
 
 def _nearest(alike: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:

@@ -27,6 +27,7 @@ TAB = Tab(2, "/runs", "Runs")
 
 SHOWN = (
     "status",
+    "family",
     "model",
     "epochs",
     "learning_rate",
@@ -65,6 +66,7 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
         models = queries.models(session)
         counts = queries.status_counts(session, question.experiment)
         in_all, left = queries.count_runs(session), queries.interrupted(session, question.experiment)
+    families = found if len(found := sorted({family for family, _ in models if family})) > 1 else None
     return render(
         request,
         "runs.html",
@@ -72,7 +74,7 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
         page=page_of_runs(database, question, sort=NEWEST),
         sort=question.sort or NEWEST,
         sortable=SORTABLE,
-        columns=_columns(question.columns or SHOWN),
+        columns=_columns(question.columns or [name for name in SHOWN if name != "family" or families]),
         choosable=CHOOSABLE,
         shown={"status": question.status[0] if question.status and len(question.status) == 1 else None},
         in_all=in_all,
@@ -81,7 +83,7 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
         choices={
             "experiment": experiments,
             "status": [str(status) for status in RunStatus],
-            "family": families if len(families := sorted({family for family, _ in models if family})) > 1 else None,
+            "family": families,
             "model": [model for _, model in models if model],
             "q": EXAMPLE,
         },

@@ -28,7 +28,7 @@ PATHS = sorted(
         route.path
         for router in pages.routers()
         for route in router.routes
-        if "GET" in route.methods and not route.path.endswith((".csv", ".json")) and not route.path.startswith("/api/")
+        if "GET" in route.methods and not route.path.endswith((".csv", ".json", ".log")) and not route.path.startswith("/api/")
     }
     - {"/"}  # leads to /frontier
 )

@@ -133,6 +133,12 @@ def test_the_end_of_a_log_is_on_the_page_of_its_run(tmp_path):
     answer = client.get(f"/runs/{row['id']}")
     assert "step 1 &lt;b&gt;</pre>" in answer.text
     assert answer.headers["cache-control"] == "no-store", "a log grows between two commits"
+    follows = re.search(r'data-follow="(.*?)"', answer.text)[1]
+    with (folder / "log.txt").open("a") as log:
+        log.write("step 2\n")
+    told = client.get(follows, headers={"If-None-Match": answer.headers.get("etag", "")})
+    assert (told.text, told.headers["cache-control"]) == ("step 1 <b>\nstep 2", "no-store")
+    assert client.get("/runs/0000.log").status_code == 404
 
 
 def test_failures_are_grouped_by_message_with_the_command():
