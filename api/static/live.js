@@ -58,6 +58,10 @@
 
   function swap(fresh, status) {
     if (status >= 400) return; // a page that was there stays as it was
+    if (status === 202 && page.version) { // a server that has begun anew knows no answer yet; this one is the last
+      document.documentElement.toggleAttribute("data-stale", true);
+      return;
+    }
     const scripts = (whole) => [...whole.head.querySelectorAll("script[src]")].map((script) => script.getAttribute("src")).join();
     if (scripts(fresh) !== scripts(document)) { location.reload(); return; } // another kind of page: there was no chart before
     if (isPaused) return;
@@ -93,16 +97,33 @@
 
   const isLike = (one, other) => one.nodeName === other.nodeName && one.id === other.id;
 
+  const isElement = (node) => node.nodeType === Node.ELEMENT_NODE;
+
+  // The one of the children from `here` on that `next` is a newer one of. What has no id is told by its kind, class and name.
+  function sameAs(next, old, here) {
+    if (here && isLike(here, next)) return here;
+    if (!isElement(next)) return null;
+    if (next.id) return [...old.children].find((child) => isLike(child, next)) ?? null;
+    const isSame = (one) => isElement(one) && isLike(one, next) && one.className === next.className && one.getAttribute("aria-label") === next.getAttribute("aria-label");
+    let one = here;
+    while (one && !isSame(one)) one = one.nextSibling;
+    return one;
+  }
+
   function morphChildren(old, fresh) {
     let here = old.firstChild;
-    for (const next of [...fresh.childNodes]) {
-      let found = here;
-      if (!(found && isLike(found, next)) && next.id) found = [...old.children].find((child) => isLike(child, next));
-      if (found && isLike(found, next)) {
-        if (found !== here) old.insertBefore(found, here);
-        else here = here.nextSibling;
-        morph(found, next);
-      } else old.insertBefore(next, here);
+    const all = [...fresh.childNodes];
+    for (const [number, next] of all.entries()) {
+      const found = sameAs(next, old, here);
+      if (found === null) { old.insertBefore(next, here); continue; }
+      // What stood before it and is no more goes first: a chart that is moved instead would lose the focus.
+      const isWanted = (one) => isElement(one) && (one.id || all.slice(number + 1).some((other) => isLike(one, other)));
+      if (here && here.compareDocumentPosition(found) & Node.DOCUMENT_POSITION_FOLLOWING) {
+        while (here !== found && !isWanted(here)) { const gone = here; here = here.nextSibling; gone.remove(); }
+      }
+      if (found === here) here = here.nextSibling;
+      else old.insertBefore(found, here);
+      morph(found, next);
     }
     while (here) { const gone = here; here = here.nextSibling; gone.remove(); }
   }

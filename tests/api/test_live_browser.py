@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from sqlalchemy import update
 
 import api.apart
 from api import create_app
@@ -108,6 +109,13 @@ def test_the_empty_page_turns_into_the_chart_and_new_points_pulse_while_zoom_det
         until(lambda: len(page.evaluate(POINTS)) > len(known), 60)
         assert page.evaluate(ZOOM) == zoomed
 
+        assert page.locator("p.note").count() == 2  # that of the age, and that there are runs to come
+        with Store.open(str(path)) as store, store.write() as session:
+            session.execute(update(Run).where(Run.status.in_(("pending", "running"))).values(status="cancelled"))
+        until(lambda: page.locator("p.note").count() == 1, 60)
+        assert page.evaluate(ZOOM) == zoomed
+        assert page.evaluate("window.stays")
+
 
 def test_a_server_that_is_away_is_told_and_the_page_goes_on_when_it_is_back(page, tmp_path):
     path = tmp_path / "begun.db"
@@ -139,6 +147,12 @@ def test_a_first_answer_is_announced_and_comes_by_itself_its_figures_apart(page,
         assert page.is_visible("#stale")
         until(lambda: page.evaluate("document.documentElement.dataset.stale") is None, 60)
         assert not page.is_visible("#stale")
+        page.evaluate("window.stays = 'the page was not loaded again'")
+        known = len(page.evaluate(POINTS))
+    finish(path, ["nano-F3"], seed=1, first=700)
+    with served(path, port, patience_seconds=0.0):  # it knows no answer: the page keeps its own until there is one
+        until(lambda: len(page.evaluate(POINTS)) > known, 60)
+        assert page.evaluate("window.stays")
 
 
 def test_without_motion_a_ring_stands_still(browser, tmp_path):
