@@ -199,13 +199,16 @@ def best_learning_rates(runs: pd.DataFrame, metric: str) -> tuple[pd.DataFrame, 
     nothing was searched is kept whole.
     """
     best = best_settings(runs, metric)
-    ids, reasons = list(runs["id"].astype(str)), np.full(len(runs), None, dtype=object)
+    ids, reasons = runs["id"].astype(str).tolist(), np.full(len(runs), None, dtype=object)
     for name in best:
         label, own, of_cell = str(name).replace("_", " "), runs[name].to_numpy(float), best[name].to_numpy(float)
         off = ~((own == of_cell) | (np.isnan(own) & np.isnan(of_cell)))
-        for row in np.flatnonzero(off & (reasons == None)):  # noqa: E711 - of each element
-            said = f"{label} {own[row]:g} is not the best of its cell ({of_cell[row]:g})"
-            reasons[row] = Excluded(ids[row], said, f"not at its cell's best {label}")
+        kind, said = f"not at its cell's best {label}", dict[tuple[float, float], str]()  # of thousands of runs a few dozen texts
+        for row in np.flatnonzero(off & (reasons == None)).tolist():  # noqa: E711 - of each element
+            pair = (own[row], of_cell[row])
+            if pair not in said:
+                said[pair] = f"{label} {pair[0]:g} is not the best of its cell ({pair[1]:g})"
+            reasons[row] = Excluded(ids[row], said[pair], kind)
     found = tuple(reason for reason in reasons if reason is not None)
     return (runs[reasons == None] if found else runs), found  # noqa: E711
 

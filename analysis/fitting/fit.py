@@ -254,7 +254,7 @@ def _used(
         notes = cells.notes
         candidates = cells.runs.sort_values([*axes, metric, "id"], kind="stable")
         optimal = candidates["cell"].isin(cells.frontier_runs["cell"])
-        kept, others = candidates[optimal], candidates.loc[~optimal, "id"]
+        kept, others = candidates[optimal], candidates.loc[~optimal, "id"].tolist()
         excluded = cells.excluded + tuple(Excluded(run, "its cell is not on the frontier", "not on the frontier") for run in others)
     # In an order that does not depend on the table's, so that the bootstrap does not either.
     return kept.sort_values([*axes, metric, "id"], kind="stable"), excluded, notes

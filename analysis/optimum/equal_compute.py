@@ -70,12 +70,13 @@ def _interpolated(cells: GridCells, loss: np.ndarray) -> list[Slice]:
     grid = np.linspace(low, high, _SLICES) if high > low else np.array([])
     from scipy.interpolate import CubicSpline  # here: it takes .2 s to import, and a fit asks for none
 
+    splines = [CubicSpline(u, mean) if len(u) >= 2 else None for u, mean, *_ in curves] if len(grid) else []
     found = []
     for budget in grid:
         there = [number for number, (u, *_) in enumerate(curves) if len(u) >= 2 and u[0] - 1e-9 <= budget <= u[-1] + 1e-9]
         if len(there) < LEAST_SIZES:
             continue
-        values = np.stack([CubicSpline(curves[number][0], curves[number][1])(budget) for number in there], axis=-1)
+        values = np.stack([splines[number](budget) for number in there], axis=-1)
         data = np.array([np.interp(budget, curves[number][0], curves[number][2]) for number in there])
         found.append(Slice(float(budget), cells.sizes[there], data, np.array([curves[number][3] for number in there]), values))
     return found

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.choice import best_forecaster
+from analysis.constant import constant
 from analysis.diagnostics.residuals import residual_trend
 from analysis.fitting.bootstrap import small_sample_factor
 from analysis.fitting.fit import fit
@@ -239,7 +240,7 @@ def _with_inputs(runs: pd.DataFrame, cells: GridCells) -> tuple[pd.DataFrame, tu
     seen = "examples_seen" if cells.examples_per_epoch != 1.0 else cells.data_name
     if "unique_examples" not in table or table["unique_examples"].isna().any():
         table["unique_examples"] = _unique(table[seen].astype(float).to_numpy(), cells)
-    return table, ("params" if cells.size_name == "params" else "size", seen, "unique_examples")
+    return constant(table), ("params" if cells.size_name == "params" else "size", seen, "unique_examples")
 
 
 def _unique(seen: np.ndarray, cells: GridCells) -> np.ndarray:

@@ -75,7 +75,7 @@ def convert_core_hours(runs: pd.DataFrame, conversions: Iterable[HourConversion]
     `converted_from` holds the accelerator that a converted run was trained on. also: accelerators of reference points, whose conversions
     change no run where none was trained on them. Raises `UsageError` when the table has no runs of another one.
     """
-    trained = set(runs["accelerator"].dropna().astype(str)) if "accelerator" in runs else set()
+    trained = set(map(str, runs["accelerator"].dropna().unique())) if "accelerator" in runs else set()
     conversions = tuple(entry for entry in conversions if entry.theirs in trained or entry.theirs not in also)
     if not conversions:
         return runs
