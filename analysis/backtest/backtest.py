@@ -32,7 +32,7 @@ LEAST_WINDOWS = 2
 _LEAST_VALUES = 3  # of each input of a surface, as `analysis.fit` asks for
 
 # Residuals of some percent are wanted here, not the optimum's twelfth digit.
-_STEPS, _TOLERANCE = 120, 1e-4
+_STEPS, _TOLERANCE = 60, 1e-4
 
 
 @dataclass(frozen=True, eq=False)

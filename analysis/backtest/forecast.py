@@ -61,6 +61,9 @@ class ForecastEstimate(Estimate):
     make_laws: Callable[[], Laws]
     learnt: Learnt
 
+    def __repr__(self) -> str:  # that of its base reads what this one has none of
+        return f"<ForecastEstimate: laws {self.share:.2g}, the recent runs {1 - self.share:.2g}>"
+
     @cached_property
     def laws(self) -> Laws:
         return self.make_laws()

@@ -4,6 +4,10 @@ Second derivatives are those of Gauss and Newton with the curvature ρ″ of the
 lie beyond its linear part, that alone is nearly singular. The damping then falls back to iteratively reweighted least squares, whose
 steps never increase the loss by much. A coefficient at its bound, with the loss falling beyond it, is held there exactly: the faces
 E = 0 and A = 0 are found as such.
+
+The damping follows the ratio of what a step gained to what the quadratic model promised (Nielsen 1999, Damping parameter in Marquardt's
+method): it rises too after a step that gained little. A rule by the sign of the gain alone has every second step refused in the curved
+valleys of laws whose coefficients trade off.
 """
 
 from __future__ import annotations
@@ -144,7 +148,7 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
     loss = problem.loss(theta)
     converged = np.zeros(len(theta), dtype=bool)
     active, here, now, at = np.arange(len(theta)), problem, theta, loss  # `at`: the loss where each active row is now
-    damping, quiet = np.full(len(theta), 1e-3), np.zeros(len(theta), dtype=int)
+    damping, raise_by, quiet = np.full(len(theta), 1e-3), np.full(len(theta), 2.0), np.zeros(len(theta), dtype=int)
     for _ in range(steps):
         gradient, hessian, metric = _derivatives(here, now)
         candidate = _bounded_step(now, gradient, hessian, metric, damping, here.low, here.high)
@@ -153,9 +157,12 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
         better = gain > 0
         # A step that should gain less than rounding and gains nothing is the end; damping it further only takes time. One that a bound has
         # turned uphill, which promises a loss, is none: a shorter one may gain.
-        promised = np.einsum("di,di->d", candidate - now, gradient)
+        step = candidate - now
+        promised = np.einsum("di,di->d", step, gradient)
+        model = promised - 0.5 * np.einsum("di,dij,dj->d", step, hessian, step)
+        damping = np.where(better, np.maximum(damping * _damped_by(gain, model), 1e-12), damping * raise_by)
+        raise_by = np.where(better, 2.0, 2.0 * raise_by)
         now, at = np.where(better[:, None], candidate, now), np.where(better, new_loss, at)
-        damping = np.where(better, np.maximum(damping * 0.15, 1e-12), damping * 6.0)
         small = tolerance * at
         quiet = np.where(better, np.where(gain <= small, quiet + 1, 0), quiet)
         done = (~better & (np.abs(promised) <= small)) | (quiet >= 2) | (damping > 1e10) | (at < 1e-28)
@@ -165,9 +172,16 @@ def _polish(problem: Problem, start: np.ndarray, steps: int, tolerance: float) -
             active = active[left]
             if not len(active):
                 return theta, loss, converged
-            here, now, at, damping, quiet = problem.of(active), now[left], at[left], damping[left], quiet[left]
+            here, now, at = problem.of(active), now[left], at[left]
+            damping, raise_by, quiet = damping[left], raise_by[left], quiet[left]
     theta[active], loss[active] = now, at
     return theta, loss, converged
+
+
+def _damped_by(gain: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """Return the factor of the damping after a step that gained something: from 1/3, where it gained what the model promised, to 2."""
+    ratio = np.divide(gain, model, out=np.ones_like(gain), where=(model > 0) & np.isfinite(gain))
+    return np.maximum(1 / 3, 1 - (2 * np.clip(ratio, 0.0, 2.0) - 1) ** 3)
 
 
 def _derivatives(problem: Problem, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

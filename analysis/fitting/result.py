@@ -84,6 +84,11 @@ class Fit:
     pin: Mapping[str, float] = field(default_factory=dict)
     tie: tuple[tuple[str, ...], ...] = ()
 
+    def __repr__(self) -> str:
+        """Name the law and its runs in a line; a session in Python prints it, so nothing is computed for it."""
+        x = self.x if isinstance(self.x, str) else ", ".join(self.x)
+        return f"<Fit of {self.metric} by {x}: {self.law}, {self.on}, {len(self.runs)} runs in {self.cells} cells>"
+
     @property
     def axes(self) -> tuple[str, ...]:
         """Return the columns that the law explains the metric by."""

@@ -229,5 +229,6 @@ class NextRuns:
 
 
 def log_width(interval: Interval) -> float:
-    """Return the width of an interval of a positive number, in log."""
-    return float(np.log(interval.high / interval.low))
+    """Return the width of an interval of a positive number, in log; infinite where an end is zero or infinite."""
+    with np.errstate(divide="ignore"):
+        return float(np.log(interval.high) - np.log(interval.low))

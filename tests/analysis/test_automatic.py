@@ -38,6 +38,11 @@ def averaged():
     return analysis.fit(simulated_cells(lambda x: 0.2 + 2 / (1 + x / 3) ** 0.4, noise=0.02, rng_seed=1), law="auto", bootstrap=100)
 
 
+def test_a_session_prints_a_fit_as_a_line(fitted):
+    assert repr(fitted) == "<Fit of val_loss by core_hours: auto, all, 24 runs in 12 cells>"
+    assert "ForecastEstimate" in repr(fitted.estimate)
+
+
 def test_an_average_has_members_with_weights_and_no_params(averaged):
     assert averaged.law == "auto"
     assert averaged.params is None

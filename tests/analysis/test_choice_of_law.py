@@ -27,8 +27,18 @@ def printed(decimals=5):
     return pd.DataFrame({"core_hours": np.geomspace(1, 1000, 10).round(decimals), "val_loss": losses})
 
 
-@pytest.mark.parametrize("runs", [printed(), ten_budgets(13), ten_budgets(25), ten_budgets(34)], ids=["printed", "13", "25", "34"])
-def test_a_form_that_did_not_converge_is_neither_the_law_nor_in_the_forecast(runs):
+def test_the_law_of_a_typed_table_has_its_exponent_whatever_forecasts_it_best():
+    law = analysis.choose_law(printed())
+    assert (law.law, law.status) == ("power-floor", FitStatus.OK)
+    low, high = law.interval().loc["a"]
+    assert low < 0.2 < high
+    at_ten_times = analysis.predict(printed(), at=1e4, bootstrap=100).mean()
+    assert at_ten_times.low < 1 + 2 * 1e4**-0.2 < at_ten_times.high
+
+
+@pytest.mark.parametrize("seed", [25, 50, 128])
+def test_a_form_that_did_not_converge_is_neither_the_law_nor_in_the_forecast(seed):
+    runs = ten_budgets(seed)
     broken = analysis.fit(runs, law="broken")
     assert broken.status == FitStatus.NOT_CONVERGED
     law = analysis.choose_law(runs)

@@ -12,8 +12,10 @@ import analysis
 from analysis.backtest.recent import fit_recent
 from analysis.backtest.windows import Cells
 from analysis.fitting.objective import objective_named
+from analysis.interval import Interval
 from analysis.planning.foreseen import Foreseen, search
 from analysis.planning.futures import DRAWS, Futures, futures_of
+from analysis.planning.result import log_width
 
 LOG = objective_named("log")
 TARGET = np.log(3000.0)
@@ -104,3 +106,8 @@ def test_where_the_laws_and_the_recent_runs_disagree_the_plan_does_not_say_ok():
     far = analysis.plan(runs, pool, budget=600, target=3300.0, bootstrap=100, law="power")
     assert far.fit.status == "ok"
     assert far.status == "far-extrapolation"
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (0.1, np.inf), (0.0, np.inf)])
+def test_an_interval_without_an_end_has_an_infinite_width(ends):
+    assert log_width(Interval(0.5, *ends)) == np.inf
