@@ -21,7 +21,8 @@ from scaling.outcomes import RunStatus
 if TYPE_CHECKING:
     import pandas as pd
 
-    from orchestrator.store.imported import Comparison, ImportedRun
+    from analysis.checkpoints import Checkpoints
+    from orchestrator.store.imported import Comparison, ImportedCurves, ImportedRun
 
 __all__ = ["Incoming", "compared", "import_runs", "name_of", "read_import", "write_import"]
 
@@ -111,7 +112,7 @@ def read_import(
     given = {**check_units([f"{ours}={unit}" for ours, unit in guessed_units.items()]), **(units or {})}
     table = read_runs(path, maps, given, count_status=count_status) if maps or given or count_status else head
     source = source_of(table)
-    table, notes = _last_of_each(table, list(source["notes"]), found.metric if found else "val_loss")
+    table, notes, curves = _last_of_each(table, list(source["notes"]), found.metric if found else "val_loss")
     kept, left_out = _over(table)
     if _has_names(kept) and (again := kept["id"].duplicated()).any():
         notes.append(f"{int(again.sum())} rows have the id of another: the first row of each id is imported")
@@ -121,7 +122,7 @@ def read_import(
             f"{path}: no run in it is over: {', '.join(f'{count} {what}' for what, count in left_out.items())}",
             hint="import it when they are; `--count-status STATUS` counts those of a status as finished",
         )
-    runs = list(_runs(kept, head, name, file=path.name))
+    runs = list(_runs(kept, head, name, curves, file=path.name))
     asked = source.get("bundle", {}).get("question") or {}
     inverse = {theirs: ours for ours, theirs in maps.items()}
     return Incoming(
@@ -262,20 +263,57 @@ def _has_names(table: pd.DataFrame) -> bool:
     return not all(name.removeprefix("row ").isdigit() and name.startswith("row ") for name in table["id"].head(3))
 
 
-def _last_of_each(table: pd.DataFrame, notes: list[str], metric: str) -> tuple[pd.DataFrame, list[str]]:
-    """Keep the last row of each run, where rows are checkpoints of runs."""
+def _last_of_each(
+    table: pd.DataFrame, notes: list[str], metric: str
+) -> tuple[pd.DataFrame, list[str], Mapping[Any, ImportedCurves]]:
+    """Keep the last row of each run, where rows are checkpoints of runs; and the curves of each, by the label of that row."""
     from analysis.checkpoints import checkpoints_of
 
     found = checkpoints_of(table)
     if found is None:
-        return table, notes
+        return table, notes, {}
     rows = found.a_row_a_step(table)
     last = rows[found.last(rows, [name for name in {metric, "val_loss"} if name in rows][:1])]
     last.attrs = dict(table.attrs)
     if not _has_names(table) and len(found.run) == 1 and last[found.run[0]].is_unique:
         last = last.assign(id=last[found.run[0]].map(str))
-    said = f"{len(table)} rows are checkpoints of {len(last)} runs: the last of each is imported; `scaling fit --data` reads the curves"
-    return last, [*notes, said]
+    said = f"{len(table)} rows are checkpoints of {len(last)} runs: the last of each is imported, the others are its curves"
+    return last, [*notes, said], _curves(rows, last, found, metric)
+
+
+_CURVES = ("val_loss", "val_top1", "val_top5", "train_loss", "learning_rate")
+_MOST_POINTS = 1_000
+
+
+def _curves(rows: pd.DataFrame, last: pd.DataFrame, found: Checkpoints, metric: str) -> Mapping[Any, ImportedCurves]:
+    """Read the curves of each run of a table of checkpoints, over its column of progress; none where that is no whole number.
+
+    Of a curve of more than 1,000 points every second one is kept, or every third, and so on.
+    """
+    import pandas as pd
+
+    from orchestrator.store.imported import ImportedCurves
+
+    steps = pd.to_numeric(rows[found.progress], errors="coerce")
+    if not (steps.dropna() % 1 == 0).all() or steps.dropna().abs().max() >= 2**63:
+        return {}
+    names = [
+        name for name in dict.fromkeys((metric, *_CURVES)) if name in rows and rows[name].dtype.kind in "if" and len(name) <= 60
+    ]
+    of_run = rows.groupby(list(found.run), dropna=False, sort=False).ngroup()
+    labels = {of_run[label]: label for label in last.index}
+    curves = {}
+    for number, group in rows.groupby(of_run):
+        taken = {}
+        for name in names:
+            points = pd.DataFrame({"step": steps[group.index], "value": group[name]}).dropna().sort_values("step")
+            if len(points) > 1:
+                every = -(-len(points) // _MOST_POINTS)
+                kept = points[::-1][::every][::-1]
+                taken[name] = list(zip(map(int, kept["step"]), map(float, kept["value"]), strict=True))
+        if taken and number in labels:
+            curves[labels[number]] = ImportedCurves(str(found.progress), taken)
+    return curves
 
 
 def _over(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
@@ -287,7 +325,9 @@ def _over(table: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     return table[over], {str(status): int(count) for status, count in Counter(table.loc[~over, "status"]).items()}
 
 
-def _runs(table: pd.DataFrame, head: pd.DataFrame, experiment: str, *, file: str) -> Iterator[ImportedRun]:
+def _runs(
+    table: pd.DataFrame, head: pd.DataFrame, experiment: str, curves: Mapping[Any, ImportedCurves], *, file: str
+) -> Iterator[ImportedRun]:
     from orchestrator.store.imported import imported_run
 
     rows = [{str(name): value for name, value in row.items() if not _is_missing(value)} for row in table.to_dict("records")]
@@ -298,8 +338,9 @@ def _runs(table: pd.DataFrame, head: pd.DataFrame, experiment: str, *, file: str
         ids = {
             name: imported_run(experiment, key, {"status": "finished"}, file=file).id for name, key in zip(names, keys, strict=True)
         }
-    for row, key in zip(rows, keys, strict=True):
-        yield imported_run(experiment, key, row, file=file, parent=ids.get(str(row.get("parent", ""))))
+    for label, row, key in zip(table.index, rows, keys, strict=True):
+        parent = ids.get(str(row.get("parent", "")))
+        yield imported_run(experiment, key, row, file=file, parent=parent, curves=curves.get(label))
 
 
 def _contents(table: pd.DataFrame, head: pd.DataFrame) -> list[str]:

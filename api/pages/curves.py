@@ -32,12 +32,19 @@ Numbers: TypeAlias = tuple[list[str], list[list[float | None]]]
 
 
 def curve_figures(
-    curves: Mapping[str, Curve], evaluations: Iterable[Mapping[str, Any]], steps: int, forecast: EndForecast | None = None
+    curves: Mapping[str, Curve],
+    evaluations: Iterable[Mapping[str, Any]],
+    steps: int | None,
+    forecast: EndForecast | None = None,
+    *,
+    over: str = "step",
 ) -> list[tuple[str, dict[str, object]]]:
     """Draw (title, figure) for each group of curves that has a point: loss, accuracy, learning rate, throughput, then any other metric.
 
     All are over the same steps, those of the whole run, so that one sees how far it is. forecast: of its end; the loss then has its band.
+    over: what the steps are called. steps: None where only the curves tell how far it went.
     """
+    steps = steps or max((step for points in curves.values() for step, _ in points), default=0)
     groups: dict[str, dict[str, tuple[Curve, bool]]] = {name: {} for name in _TITLES}
     for name, points in curves.items():
         if name in _NUMBERS:
@@ -50,8 +57,8 @@ def curve_figures(
                 groups[group][f"{row['split']} {score}"] = ([*points, (row["step"], row[score])], True)
     return [
         (
-            _TITLES.get(group) or ("MFU" if group == "mfu" else describe(group).label),
-            _figure(group, lines, steps, forecast if group == "loss" else None),
+            _TITLES.get(group) or describe(group).label,
+            _figure(group, lines, steps, over.replace("_", " "), forecast if group == "loss" else None),
         )
         for group, lines in groups.items()
         if lines
@@ -103,7 +110,7 @@ def _band(forecast: EndForecast) -> list[dict[str, object]]:
 
 
 def _figure(
-    group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int, forecast: EndForecast | None = None
+    group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int, over: str, forecast: EndForecast | None = None
 ) -> dict[str, object]:
     """Draw evaluations as marks and logged curves as lines. The loss is on a log axis, which shows its fall to the end."""
     values = [value for points, _ in lines.values() for _, value in points if value is not None]
@@ -122,7 +129,7 @@ def _figure(
                     "size": 9 if marked else 6,
                     "symbol": "diamond" if marked else "circle",
                 },
-                "hovertemplate": "step %{x:,}: %{y:.4g}",
+                "hovertemplate": f"{over} %{{x:,}}: %{{y:.4g}}",
             }
             for number, (name, (points, marked)) in enumerate(lines.items())
         ]
@@ -132,7 +139,7 @@ def _figure(
             height=_HEIGHT_PX,
             margin={"l": 56, "r": 16, "t": 12, "b": 46},
             showlegend=len(lines) > 1 or forecast is not None,
-            xaxis={**axis([], "linear", "step"), "range": [0, 1.02 * steps], "title": {"text": "step", "standoff": 6}},
+            xaxis={**axis([], "linear", over), "range": [0, 1.02 * steps], "title": {"text": over, "standoff": 6}},
             yaxis={**axis(values, scale, ""), **_from_zero(group, scale)},
         ),
     }

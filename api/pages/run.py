@@ -74,7 +74,13 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         log=log,
         figures=[
             (title, figure_json(figure), as_table(figure))
-            for title, figure in curve_figures(curves, run["evaluations"], run["steps"], forecast)
+            for title, figure in curve_figures(
+                curves,
+                run["evaluations"],
+                run["steps"],
+                forecast,
+                over=run["config"].get("imported", {}).get("curves_over", "step"),
+            )
         ],
         forecast=forecast,
         pace=typical_pace(curves),

@@ -22,15 +22,27 @@ from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import changes
 from orchestrator.store.experiments import find_experiment, latest_revision
 from orchestrator.store.membership import among
-from orchestrator.store.models import Experiment, ExperimentRun, Revision, Run, now
+from orchestrator.store.models import Experiment, ExperimentRun, Metric, Revision, Run, now
 from scaling.columns import COLUMNS, FINETUNING
 from scaling.errors import UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["Changed", "Comparison", "ImportedRun", "compare", "imported_run", "refuse_imported", "refuse_name", "sources", "write"]
+__all__ = [
+    "Changed",
+    "Comparison",
+    "ImportedCurves",
+    "ImportedRun",
+    "compare",
+    "imported_run",
+    "refuse_imported",
+    "refuse_name",
+    "sources",
+    "write",
+]
 
 _RUNS: Any = Run.__table__
 _LINKS: Any = ExperimentRun.__table__
+_METRICS: Any = Metric.__table__
 _ROWS = 5_000
 
 _SMALL, _LARGE = 2**31, 2**63
@@ -55,13 +67,25 @@ _OWN = frozenset({"id", "experiments", "attempts", "packed", "created_at", "impo
 """Columns that an importing store gives its runs itself."""
 
 
+@dataclass(frozen=True)
+class ImportedCurves:
+    """Holds the curves of a run that has several rows. over: the column that orders them. points: metric → [(step, value), …]."""
+
+    over: str
+    points: Mapping[str, Sequence[tuple[int, float]]]
+
+
 @dataclass(frozen=True, eq=False)
 class ImportedRun:
-    """Holds a run as it is stored. name: what it is called in the file. columns: of `models.Run`, with `scores` and `config`."""
+    """Holds a run as it is stored. name: what it is called in the file. columns: of `models.Run`, with `scores` and `config`.
+
+    curves: where the file has several rows of it.
+    """
 
     id: str
     name: str
     columns: dict[str, Any]
+    curves: ImportedCurves | None = None
 
     @property
     def digest(self) -> str:
@@ -90,7 +114,15 @@ class Comparison:
     gone: list[tuple[str, str]]
 
 
-def imported_run(experiment: str, key: str, values: Mapping[str, Any], *, file: str, parent: str | None = None) -> ImportedRun:
+def imported_run(
+    experiment: str,
+    key: str,
+    values: Mapping[str, Any],
+    *,
+    file: str,
+    parent: str | None = None,
+    curves: ImportedCurves | None = None,
+) -> ImportedRun:
     """Make a run of a row of a table.
 
     Its id is a hash of the experiment and `key`, so that the same row is the same run again.
@@ -121,9 +153,10 @@ def imported_run(experiment: str, key: str, values: Mapping[str, Any], *, file: 
         name: value for name, value in scores.items() if name != "imported_id"
     }  # `row 8` may be row 9 of a file that has grown
     digest = _digest([{name: str(value) for name, value in columns.items()}, said_of_it])
-    columns |= {"scores": scores, "config": {"imported": {"from": file, "digest": digest}}, "imported_from": file}
+    about = {"from": file, "digest": digest} | ({} if curves is None else {"curves_over": curves.over})
+    columns |= {"scores": scores, "config": {"imported": about}, "imported_from": file}
     columns |= {"shape": "imported", "resources": Resources("", 0), "options": RunOptions(), "macs": 0.0, "provisional": False}
-    return ImportedRun(_digest(["imported", experiment, key])[:16], str(scores["imported_id"]), columns)
+    return ImportedRun(_digest(["imported", experiment, key])[:16], str(scores["imported_id"]), columns, curves)
 
 
 def compare(session: Session, experiment: str, runs: Sequence[ImportedRun]) -> Comparison:
@@ -179,6 +212,9 @@ def write(
     links = [{"experiment_id": of.id, "run_id": run.id, "added_in": number} for run in new]
     for first in range(0, len(links), _ROWS):
         session.execute(insert(_LINKS), links[first : first + _ROWS])
+    _write_curves(session, new)
+    _remove_curves(session, [run.id for run in changed])
+    _write_curves(session, changed)
     for run in changed:  # an exclusion by hand stays
         kept = {
             name: value
@@ -189,8 +225,26 @@ def write(
     if left := list(gone):
         session.execute(update(_RUNS).where(among(session, _RUNS.c.parent_id, left)).values(parent_id=None))
         session.execute(delete(_LINKS).where(among(session, _LINKS.c.run_id, left)))
+        _remove_curves(session, left)
         session.execute(delete(_RUNS).where(among(session, _RUNS.c.id, left)))
     changes.note(session)
+
+
+def _write_curves(session: Session, runs: Iterable[ImportedRun]) -> None:
+    points = [
+        {"run_id": run.id, "name": name, "step": step, "value": value}
+        for run in runs
+        if run.curves is not None
+        for name, curve in run.curves.points.items()
+        for step, value in curve
+    ]
+    for first in range(0, len(points), _ROWS):
+        session.execute(insert(_METRICS), points[first : first + _ROWS])
+
+
+def _remove_curves(session: Session, run_ids: Sequence[str]) -> None:
+    if run_ids:
+        session.execute(delete(_METRICS).where(among(session, _METRICS.c.run_id, run_ids)))
 
 
 def sources(session: Session, experiment: str | None = None) -> list[dict[str, Any]]:

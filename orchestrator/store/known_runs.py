@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["KnownRuns"]
 
 _MOST_CHANGED = 0.3
-"""Of a larger share of changed runs a full read is as fast."""
+"""The share of changed runs beyond which a full read is as fast."""
 
 
 class KnownRuns:

@@ -12,6 +12,7 @@ import pytest
 from analysis import answer, read_runs
 from orchestrator.imports import compared, name_of, read_import, write_import
 from orchestrator.store import Store, open_readonly, queries
+from orchestrator.store.models import Metric
 from scaling.columns import check_mapping
 from scaling.errors import DataError, UsageError
 
@@ -219,3 +220,26 @@ def test_a_name_that_no_link_holds_or_that_an_experiments_file_has_is_refused(tm
         accepted(store, a_run(), name="theirs")
     with pytest.raises(UsageError, match=r"'theirs' is that of the file f\.yaml"):
         compared(read_import(file, {"id": "name", "train_flops": "flops"}), db)
+
+
+def test_rows_of_a_run_are_its_curves_and_follow_the_file(tmp_path, db):
+    def rows(runs, last=0.0):
+        return [
+            {"run": f"r{r}", "tokens": s * 10**9, "val_loss": 4 - r / 10 - s / 100 - last * (s == 30)}
+            for r in runs
+            for s in (10, 20, 30)
+        ]
+
+    write_import(read_import(table(tmp_path, rows(range(5)))), db)
+    found = write_import(read_import(table(tmp_path, rows(range(1, 5), last=0.5))), db, update=True)
+    assert (len(found.new), len(found.changed), len(found.gone)) == (0, 4, 1)
+    with Store.open(db) as store, store.read() as session:
+        run = next(row for row in queries.runs(session) if row["imported_id"] == "r2")
+        curves = queries.metrics(session, run["id"])
+        assert session.query(Metric).count() == 12
+        assert (
+            queries.run_detail(session, run["id"])["config"]["imported"]["curves_over"] == "examples_seen"
+        )  # as tokens are called here
+    assert curves == {
+        "val_loss": [(10**10, pytest.approx(3.7)), (2 * 10**10, pytest.approx(3.6)), (3 * 10**10, pytest.approx(3.0))]
+    }
