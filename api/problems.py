@@ -26,6 +26,7 @@ from scaling.refusals import why
 __all__ = [
     "OPENAPI_RESPONSES",
     "NotFound",
+    "VersionGone",
     "code_of",
     "install",
     "naming_a_path",
@@ -47,7 +48,11 @@ class NotFound(UsageError):
     """Reports that the path names something that does not exist."""
 
 
-_STATUS[NotFound] = HTTPStatus.NOT_FOUND
+class VersionGone(UsageError):
+    """Reports that a client's version is of a store that is not this one: it has to begin anew."""
+
+
+_STATUS |= {NotFound: HTTPStatus.NOT_FOUND, VersionGone: HTTPStatus.GONE}
 
 
 @contextmanager

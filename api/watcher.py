@@ -12,6 +12,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from api.database import Database
+from api.run_version import RunVersion
 from orchestrator.store.progress import experiment_at_hand, progress_of
 from scaling.columns import SCHEMA_VERSION
 from scaling.errors import ScalingError
@@ -94,7 +95,8 @@ class Watcher:
         try:
             if self.database.exists:
                 with self.database.read() as session:
-                    found = progress_of(session, experiment_at_hand(session)).to_dict()
+                    runs_version = RunVersion.of(session).token()
+                    found = {**progress_of(session, experiment_at_hand(session)).to_dict(), "runs_version": runs_version}
         except ScalingError as error:
             problem = str(error)
         results = self.database.results()

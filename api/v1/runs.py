@@ -14,10 +14,12 @@ from api.asking import asks
 from api.database import Database, TheDatabase
 from api.paging import Position
 from api.problems import naming_a_path
+from api.run_version import RunVersion
 from orchestrator.running import forecast_in_training
-from orchestrator.store import queries
+from orchestrator.store import queries, run_changes
 from orchestrator.store.asked_runs import EXAMPLE, OLDEST
 from orchestrator.store.payloads import run_payload, runs_payload
+from scaling.errors import UsageError
 
 __all__ = ["AskedRuns", "Page", "forecast_remembered", "page_of_runs", "router", "run_with_curves"]
 
@@ -75,18 +77,30 @@ class RunsQuestion(Question):
         }
 
 
+@dataclass(frozen=True)
+class ListingQuestion(RunsQuestion):
+    """Asks for runs, or for those that changed."""
+
+    after: Annotated[str | None, Asked("A `version`: only the runs that changed since.")] = None
+
+
 AskedRuns = Annotated[RunsQuestion, asks(RunsQuestion)]
 
 
 @dataclass(frozen=True)
 class Page:
-    """Holds a page: `rows` number `first` … `last` of `total` that match; `next` and `previous` are tokens of the pages beside it."""
+    """Holds a page: `rows` number `first` … `last` of `total` that match; `next` and `previous` are tokens of the pages beside it.
+
+    version: token of the version that the first page was of. left: of increments, the ids of runs that changed and do not match.
+    """
 
     rows: list[dict[str, Any]]
     first: int
     total: int
     next: str | None
     previous: str | None
+    version: str
+    left: tuple[str, ...] = ()
 
     @property
     def last(self) -> int:
@@ -100,10 +114,16 @@ class Page:
         200: {"content": {"application/json": {"example": {"schema_version": 1, "total": 30, "next": None, "runs": [_RUN]}}}}
     },
 )
-def runs(question: AskedRuns, database: TheDatabase) -> dict[str, object]:
-    """List runs in pages: follow `next` until it is null. A row has the columns of the run table, every quantity under its one name."""
-    page = page_of_runs(database, question)
-    return runs_payload(page.rows, total=page.total, next_page=page.next)
+def runs(question: Annotated[ListingQuestion, asks(ListingQuestion)], database: TheDatabase) -> dict[str, object]:
+    """List runs in pages: follow `next` until it is null. A row has the columns of the run table, every quantity under its one name.
+
+    `after` asks for increments: with the `version` of an earlier answer, `runs` are those that changed since and match what is asked. `left`
+    are the ids of those that changed and do not match, or were deleted: drop them. Ask with the same conditions, and follow `next` here too;
+    then `version` is what to ask with next time. A version of another store is answered with 410: begin anew.
+    """
+    page = changed_runs(database, question) if question.after or _is_of_increments(question) else page_of_runs(database, question)
+    listing = runs_payload(page.rows, total=page.total, next_page=page.next)
+    return {**listing, "version": page.version, "left": list(page.left)}
 
 
 @router.get(
@@ -129,10 +149,10 @@ def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDE
 
     Raises `UnknownName` for an experiment, status, field or column that does not exist, `UsageError` for a foreign `next`.
     """
-    start, sort = Position.parse(question.next) if question.next else Position("", 0), question.sort or sort
-    limit = question.limit or RUNS_A_PAGE
+    start, sort, limit = _start(question), question.sort or sort, question.limit or RUNS_A_PAGE
     asked = {**question.wanted, "sort": sort, "limit": limit + 1}  # one more: is there another page?
     with database.read() as session:
+        version = start.version or RunVersion.of(session).token()
         total = queries.count_runs(session, **question.wanted)
         rows = queries.runs(session, **asked, after=start.run_id or None, back=start.back)
     has_more, before = len(rows) > limit, start.count
@@ -141,10 +161,44 @@ def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDE
     else:
         rows, has_previous, has_next = rows[:limit], bool(start.run_id), has_more
     if not rows:
-        return Page(rows, before + 1, total, None, None)
-    after = Position(rows[-1]["id"], before + len(rows)).token() if has_next else None
-    previous = Position(rows[0]["id"], max(0, before - limit), back=True).token() if has_previous else None
-    return Page(rows, before + 1, total, after, previous)
+        return Page(rows, before + 1, total, None, None, version)
+    after = Position(rows[-1]["id"], before + len(rows), version=version).token() if has_next else None
+    previous = Position(rows[0]["id"], max(0, before - limit), back=True, version=version).token() if has_previous else None
+    return Page(rows, before + 1, total, after, previous, version)
+
+
+def changed_runs(database: Database, question: ListingQuestion) -> Page:
+    """Read which runs changed since `question.after`, in the order of their changes; those that do not match are in `left`.
+
+    Runs in training come with the first page when their scheduler has died since, or another one has begun: they are shown as pending then.
+    Raises as `page_of_runs`, and `VersionGone` for a version of another store.
+    """
+    if question.sort:
+        raise UsageError("`after` lists runs in the order of their changes", hint="leave `sort` out")
+    seen = RunVersion.parse(_start(question).version or question.after or "")
+    limit = question.limit or RUNS_A_PAGE
+    with database.read() as session:
+        now = RunVersion.of(session)
+        seen.refuse_another_store(now)
+        changed = run_changes.since(session, seen.number, limit + 1)
+        ids = [run_id for _, run_id in changed[:limit]]
+        ids += run_changes.in_training(session) if seen.gone != now.gone else []
+        rows = queries.runs(session, **question.wanted, ids=ids)
+        total = queries.count_runs(session, **question.wanted)
+    has_more = len(changed) > limit
+    version = (now.up_to(changed[limit - 1][0]) if has_more else now).token()
+    left = dict.fromkeys(ids).keys() - {row["id"] for row in rows}
+    return Page(rows, 1, total, Position("", 0, version=version).token() if has_more else None, None, version, tuple(sorted(left)))
+
+
+def _start(question: RunsQuestion) -> Position:
+    return Position.parse(question.next) if question.next else Position("", 0)
+
+
+def _is_of_increments(question: RunsQuestion) -> bool:
+    """Say whether `next` is that of a page of increments."""
+    start = _start(question)
+    return start.version != "" and start.run_id == ""
 
 
 def forecast_remembered(database: Database, run: Mapping[str, Any]) -> EndForecast | None:

@@ -16,9 +16,10 @@ from __future__ import annotations
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from orchestrator.store.models import Change, RunChange
+from orchestrator.store.models import Change, Run, RunChange
+from scaling.outcomes import RunStatus
 
-__all__ = ["counted_as", "latest", "since"]
+__all__ = ["counted_as", "in_training", "latest", "since"]
 
 
 def counted_as(session: Session) -> int:
@@ -35,3 +36,8 @@ def since(session: Session, number: int, limit: int | None = None) -> list[tuple
     """List the runs that changed after the change `number`, each as its last change's number and its id, in this order."""
     query = select(RunChange.number, RunChange.run_id).where(RunChange.number > number).order_by(RunChange.number)
     return [(at, run_id) for at, run_id in session.execute(query.limit(limit))]
+
+
+def in_training(session: Session) -> list[str]:
+    """List the ids of runs that are running in the store: their rows change without a number when `queries.is_gone` does."""
+    return list(session.scalars(select(Run.id).where(Run.status == RunStatus.RUNNING)))
