@@ -12,7 +12,8 @@
 | `apart`, `serving` | figures of large pages by their own address; the server process |
 | `database` | the store as the pages see it: it may appear, change or go away while the server runs |
 | `problems` | one shape for every error, as JSON and as a page |
-| `rendering`, `tables`, `paging` | HTML from templates, CSV, keyset pages |
+| `rendering`, `tables`, `json_answer`, `paging`, `run_version` | HTML from templates, CSV, JSON, keyset pages, increments |
+| `schemas/`, `description` | what each answer looks like, for openapi.json and its clients |
 | `conditional`, `security`, `assets` | ETag and 304, headers, files for the browser |
 | `health`, `metrics` | probes, and numbers for Prometheus |
 | `guard`, `token` | who may change runs: the token, the login of a browser, requests of other sites |

@@ -15,6 +15,7 @@ from api.answered import Answered
 from api.answers import Answers
 from api.conditional import Conditional
 from api.database import Database
+from api.description import Described
 from api.guard import Guard, Login
 from api.head import HeadAsGet
 from api.hosts import AllowedHosts, host_names
@@ -82,7 +83,7 @@ def routes_over(database: Database, *, can_steer: bool = False, **settings: Any)
 
     can_steer: pages have the buttons that change runs.
     """
-    app = FastAPI(
+    app = Described(
         title="scaling",
         summary="Runs, laws and the compute-optimal frontier",
         version=metadata.version("scaling"),

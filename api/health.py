@@ -7,6 +7,7 @@ from importlib import metadata
 from fastapi import APIRouter, Response
 
 from api.database import TheDatabase
+from api.schemas.health import Health, Readiness, Version
 from orchestrator.store import queries
 from scaling.columns import SCHEMA_VERSION
 
@@ -15,21 +16,21 @@ __all__ = ["router"]
 router = APIRouter(tags=["health"])
 
 
-@router.get("/healthz", summary="The process is up")
-def healthz(response: Response) -> dict[str, str]:
+@router.get("/healthz", summary="The process is up", operation_id="get_health")
+def healthz(response: Response) -> Health:
     """Answers without touching the store: restart the process when this fails."""
     response.headers["Cache-Control"] = "no-store"
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
-@router.get("/readyz", summary="The store can be read")
-def readyz(database: TheDatabase, response: Response) -> dict[str, object]:
+@router.get("/readyz", summary="The store can be read", operation_id="get_readiness")
+def readyz(database: TheDatabase, response: Response) -> Readiness:
     """Answers 503 with the reason while there is no store or it cannot be read; the process recovers by itself."""
     response.headers["Cache-Control"] = "no-store"
     with database.read() as session:
-        return {"status": "ok", "runs": queries.count_runs(session)}
+        return Readiness(status="ok", runs=queries.count_runs(session))
 
 
-@router.get("/version", summary="Version of the software and of its JSON")
-def version() -> dict[str, object]:
-    return {"name": "scaling", "version": metadata.version("scaling"), "schema_version": SCHEMA_VERSION}
+@router.get("/version", summary="Version of the software and of its JSON", operation_id="get_version")
+def version() -> Version:
+    return Version(name="scaling", version=metadata.version("scaling"), schema_version=SCHEMA_VERSION)

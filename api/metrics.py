@@ -89,6 +89,7 @@ class TimesRequests:
 @router.get(
     "/metrics",
     summary="Runs, core-hours, queue and request times for Prometheus",
+    operation_id="get_metrics",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}, "example": 'scaling_runs{status="finished"} 39'}}}},
 )

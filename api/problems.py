@@ -178,25 +178,9 @@ _EXAMPLE = problem(
     have=2,
     need=3,
 )
-_SCHEMA = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "code", "hint", "errors"],
-    "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "One line of fault."},
-        "code": {"type": "string", "description": "Stable name of the kind of problem."},
-        "hint": {"type": "string", "description": "One line of what to do."},
-        "errors": {
-            "type": "array",
-            "description": "Each fault, when there are several.",
-            "items": {"type": "object", "properties": {"where": {"type": "string"}, "message": {"type": "string"}}},
-        },
-    },
-}
+_SCHEMA = {"$ref": "#/components/schemas/Problem"}
 OPENAPI_RESPONSES: dict[int | str, dict[str, object]] = {
     status: {"description": words, "content": {"application/problem+json": {"schema": _SCHEMA, "example": _EXAMPLE}}}
     for status, words in (("4XX", "The request cannot be answered as it is."), ("5XX", "The store or the server is at fault."))
 }
-"""The shape of an error in openapi.json, for `FastAPI(responses=…)`."""
+"""The shape of an error in openapi.json, for `FastAPI(responses=…)`; `api.description` adds its component."""

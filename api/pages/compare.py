@@ -16,6 +16,7 @@ from analysis.questions import CompareQuestion
 from api.database import Database
 from api.pages.page import Page
 from api.pages.tab import Tab
+from api.schemas.comparison import CompareAnswer
 from api.studies import runs_of
 from api.v1.resource import Resource
 from scaling.columns import RECIPE_COLUMNS
@@ -126,6 +127,7 @@ router = Page(
         path="compare",
         question=CompareQuestion,
         payload=lambda database, question: payload(_comparison(database, question)),
+        answers=CompareAnswer,
         summary="Is one side better at equal compute, and by how much",
         description="""The object that `scaling compare --json` prints. `better`: the side that is better at the largest shared
 compute, null where that may be noise, and where `withheld` says why it tells what was tried instead. `caveats`: which compute and which learning rates the

@@ -15,7 +15,7 @@ from api.asking import command_line
 from api.database import TheDatabase
 from api.pages.welcome import no_store
 from api.rendering import render
-from api.tables import csv_response
+from api.tables import csv_response, csv_route
 from api.v1.experiments import experiment_named
 from api.v1.steering import ACTIONS
 from orchestrator.store import queries
@@ -32,7 +32,7 @@ _TROUBLE_SHOWN = 200
 _NAMED = 12
 _AT_STEP = re.compile(r"step [0-9,]+")
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
 
 @dataclass(frozen=True)
@@ -45,14 +45,14 @@ class Cell:
     best_run: str | None
 
 
-@router.get("/experiments/{name}.csv")
+@router.get("/experiments/{name}.csv", **csv_route("/experiments/{name}.csv"))
 @of_store
 def experiment_as_csv(name: str, database: TheDatabase) -> Response:
     _, runs = experiment_named(database, name)
     return csv_response(csv_text(*table_rows(runs)), "experiment")
 
 
-@router.get("/experiments/{name}")
+@router.get("/experiments/{name}", include_in_schema=False)
 @of_store
 def experiment_page(name: str, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:

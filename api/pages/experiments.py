@@ -11,7 +11,7 @@ from api.database import TheDatabase
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.rendering import render
-from api.tables import csv_response
+from api.tables import csv_response, csv_route
 from orchestrator.store import queries
 from orchestrator.store.payloads import experiments_csv
 
@@ -19,16 +19,16 @@ __all__ = ["TAB", "router"]
 
 TAB = Tab(3, "/experiments", "Experiments")
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
 
-@router.get("/experiments.csv")
+@router.get("/experiments.csv", **csv_route("/experiments.csv"))
 def experiments_as_csv(database: TheDatabase) -> Response:
     with database.read() as session:
         return csv_response(experiments_csv(queries.experiments(session)), "experiments")
 
 
-@router.get("/experiments")
+@router.get("/experiments", include_in_schema=False)
 @of_store
 def experiments_page(database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:

@@ -30,8 +30,9 @@ from api.pages.page import Page
 from api.pages.tab import Tab
 from api.pages.target import AHEAD, target
 from api.pages.trouble import attempt
+from api.schemas.frontier import FrontierAnswer
 from api.studies import answer_of, fits_of, frontier_of, references_beside, regret_of
-from api.tables import csv_response
+from api.tables import csv_response, csv_route
 from api.v1.resource import Resource
 from orchestrator.store import queries
 from scaling.errors import DataError, ScalingError, TooFewPoints
@@ -226,6 +227,7 @@ router = Page(
         path="frontier",
         question=BesideQuestion,
         payload=_payload,
+        answers=FrontierAnswer,
         summary="Cells in order of compute, and which of them no other beats",
         description="The object that `scaling frontier --json` prints, without `best_loss` and `frontier_share` of the points. `answer` is null where there is no law. "
         "With `reference`, `reference_points` are results of others, each with its compute as stated and as converted, and its source.",
@@ -234,4 +236,5 @@ router = Page(
 ).router
 
 _references_csv.__annotations__["question"] = Annotated[ViewQuestion, asks(ViewQuestion)]
-router.add_api_route(f"{TAB.path}/reference-points.csv", of_results(_references_csv), include_in_schema=False)
+_POINTS = f"{TAB.path}/reference-points.csv"
+router.add_api_route(_POINTS, of_results(_references_csv), **csv_route(_POINTS))

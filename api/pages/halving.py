@@ -11,6 +11,7 @@ from analysis.questions import HalvingQuestion
 from api.asking import command_line
 from api.database import Database
 from api.pages.page import Page
+from api.schemas.planning import HalvingAnswer
 from api.studies import runs_of
 from api.v1.resource import Resource
 
@@ -71,6 +72,7 @@ router = Page(
         path="halving",
         question=HalvingQuestion,
         payload=lambda database, question: payload(_halving(database, question)),
+        answers=HalvingAnswer,
         summary="Where the interval of a forecast comes from, and what halves it for least",
         description="The object that `scaling plan --halve --json` prints; the candidates are cells like those that were run.",
         example=_EXAMPLE,

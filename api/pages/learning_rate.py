@@ -14,6 +14,7 @@ from api.pages.drawing import MOST_MARKS
 from api.pages.page import Page
 from api.pages.tab import Tab
 from api.pages.trouble import attempt
+from api.schemas.learning_rate import LearningRateAnswer
 from api.studies import runs_of
 from api.v1.resource import Resource
 
@@ -78,6 +79,7 @@ router = Page(
         path="learning-rate",
         question=LearningRateQuestion,
         payload=lambda database, question: payload(_trend(database, question), cell=_cell(database, question)),
+        answers=LearningRateAnswer,
         summary="The trend of the best learning rate",
         description="""The object that `scaling lr --json` prints. 422 while no model has two epoch budgets with several learning rates each.
 

@@ -13,6 +13,7 @@ from api.database import Database
 from api.pages.choices import families
 from api.pages.page import Page
 from api.pages.trouble import attempt
+from api.schemas.optimum import OptimumAnswer
 from api.studies import optimum_of
 from api.v1.resource import Resource
 from scaling.errors import UnknownName
@@ -68,6 +69,7 @@ router = Page(
         path="optimum",
         question=OptimumQuestion,
         payload=lambda database, question: payload(optimum_of(database, question)),
+        answers=OptimumAnswer,
         summary="Best size and epochs against compute, by three approaches",
         description="The object that `scaling frontier --optimum --json` prints. An approach that refuses says why; 422 with too few sizes or cells.",
         example=_EXAMPLE,

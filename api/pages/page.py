@@ -19,7 +19,7 @@ from api.pages.choices import analysis_choices
 from api.pages.trouble import attempt
 from api.pages.welcome import no_store
 from api.rendering import link, render
-from api.tables import csv_response
+from api.tables import csv_response, csv_route
 from api.v1.resource import Resource
 
 __all__ = ["Page"]
@@ -52,9 +52,9 @@ class Page(Generic[_Asked, _Found]):
 
     @cached_property
     def router(self) -> APIRouter:
-        """Return the routes of the page; openapi.json describes that of the HTTP API alone."""
+        """Return the routes of the page; openapi.json describes those for programs."""
         made, name = APIRouter(), self.path.rpartition("/")[2]
-        made.add_api_route(f"{self.path}.csv", self._csv(name), include_in_schema=False)
+        made.add_api_route(f"{self.path}.csv", self._csv(name), **csv_route(f"{self.path}.csv"))
         if self.resource is not None:
             made.add_api_route(f"{self.path}.json", self._to_json(self.resource), include_in_schema=False)
             self.resource.add_to(made, prefix="/api/v1")

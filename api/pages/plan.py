@@ -16,6 +16,7 @@ from api.asking import command_line
 from api.database import Database
 from api.pages.page import Page
 from api.pages.tab import Tab
+from api.schemas.planning import PlanAnswer
 from api.studies import runs_of
 from api.v1.resource import Resource
 
@@ -82,6 +83,7 @@ router = Page(
         path="plan",
         question=PlanQuestion,
         payload=lambda database, question: payload(_planned(database, question).plan),
+        answers=PlanAnswer,
         summary="The next runs that most reduce the uncertainty of a prediction",
         description="""The object that `scaling plan --json` prints; the candidates are the models that were run, at their epoch budgets and up to four times the
 largest, priced by what their runs took.""",

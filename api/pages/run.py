@@ -18,7 +18,7 @@ from api.pages.overlay import MOST
 from api.pages.welcome import no_store
 from api.problems import naming_a_path
 from api.rendering import render
-from api.tables import csv_response
+from api.tables import csv_response, csv_route
 from api.v1.runs import forecast_remembered, run_with_curves
 from orchestrator.logs import end_of_log, log_of
 from orchestrator.store import queries
@@ -30,10 +30,10 @@ __all__ = ["router"]
 SPENT_ON = ("useful", "redone", "startup", "evaluation", "checkpoint")
 PACE = ("examples_per_second", "step_seconds", "mfu", "input_stall", "memory_bytes", "compile_seconds")
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
 
-@router.get("/runs/{run_id}.csv")
+@router.get("/runs/{run_id}.csv", **csv_route("/runs/{run_id}.csv"))
 def run_as_csv(run_id: str, database: TheDatabase) -> Response:
     """Answer the curves as CSV: a row for each number that was logged."""
     detail, curves = run_with_curves(database, run_id)
@@ -41,7 +41,13 @@ def run_as_csv(run_id: str, database: TheDatabase) -> Response:
     return csv_response(csv_text(rows, ("step", "metric", "value")), f"run-{detail['id']}")
 
 
-@router.get("/runs/{run_id}.log")
+@router.get(
+    "/runs/{run_id}.log",
+    operation_id="run_log",
+    summary="The end of a run's log, as text",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def end_of_the_log(run_id: str, database: TheDatabase) -> Response:
     """Answer the last lines of the last attempt's log as text; 404 where it is not on this machine."""
     with naming_a_path(), database.read() as session:
@@ -51,7 +57,7 @@ def end_of_the_log(run_id: str, database: TheDatabase) -> Response:
     return Response("\n".join(log), media_type="text/plain; charset=utf-8", headers={"Cache-Control": "no-store"})
 
 
-@router.get("/runs/{run_id}")
+@router.get("/runs/{run_id}", include_in_schema=False)
 def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
         return welcome

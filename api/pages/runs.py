@@ -11,7 +11,7 @@ from api.database import TheDatabase
 from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.rendering import render
-from api.tables import csv_response
+from api.tables import csv_response, csv_route
 from api.v1.runs import AskedRuns, page_of_runs
 from orchestrator.store import queries
 from orchestrator.store.asked_runs import EXAMPLE, NEWEST, OLDEST, SORTABLE
@@ -42,10 +42,10 @@ SHOWN = (
 CHOOSABLE = tuple(column for column in RUN_COLUMNS if column.name != "id")
 """The columns that a reader chooses among; the id stands before them."""
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter()
 
 
-@router.get("/runs.csv")
+@router.get("/runs.csv", **csv_route("/runs.csv"))
 def runs_as_csv(question: AskedRuns, database: TheDatabase) -> Response:
     """Answer as CSV all runs that match, or one page when `limit` or `next` is given."""
     if question.limit or question.next:
@@ -56,7 +56,7 @@ def runs_as_csv(question: AskedRuns, database: TheDatabase) -> Response:
     return csv_response(csv_text(*table_rows(rows)), "runs")
 
 
-@router.get("/runs")
+@router.get("/runs", include_in_schema=False)
 @of_store
 def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:

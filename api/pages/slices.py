@@ -13,6 +13,7 @@ from analysis.questions import OptimumQuestion
 from api.database import Database
 from api.pages.choices import families
 from api.pages.page import Page
+from api.schemas.optimum import SlicesAnswer
 from api.studies import optimum_of, runs_of
 from api.v1.resource import Resource
 
@@ -55,6 +56,7 @@ router = Page(
         path="slices",
         question=OptimumQuestion,
         payload=lambda database, question: payload(_slices(database, question)),
+        answers=SlicesAnswer,
         summary="Loss against size at equal compute",
         description="Each model's loss at equal compute, as run where sizes share budgets, else interpolated, and the minimum of each slice's curve.",
         example=_EXAMPLE,

@@ -16,8 +16,8 @@ _RETRY_MILLISECONDS = 2_000
 
 _EXAMPLE = """event: progress
 id: 5a0c7de1f2b3-118
-data: {"schema_version": 1, "version": "5a0c7de1f2b3-118", "results": "5a0c7de1f2b3-9f6a01c2d3e4b5a6", "experiment": "digits",
-data:  "counts": {"pending": 26, "running": 1, "finished": 21}, "core_hours": 0.0104, "estimated_core_hours": 0.0205,
+data: {"schema_version": 1, "version": "5a0c7de1f2b3-118", "results": "5a0c7de1f2b3-9f6a01c2d3e4b5a6", "runs_version": "8c5e01f2d4a7b-412",
+data:  "experiment": "digits", "counts": {"pending": 26, "running": 1, "finished": 21}, "core_hours": 0.0104, "estimated_core_hours": 0.0205,
 data:  "eta_seconds": 240.0, "running": [{"id": "3f9a0c52e1b7d604", "step": 40, "steps": 85, "mfu": 0.041}], "sentence": "21 of 48 · about 4 min"}
 """
 
@@ -25,8 +25,9 @@ data:  "eta_seconds": 240.0, "running": [{"id": "3f9a0c52e1b7d604", "step": 40, 
 @router.get(
     "/events",
     summary="Progress as it happens, as server-sent events",
+    operation_id="follow_events",
     response_class=EventSourceResponse,
-    responses={200: {"content": {"text/event-stream": {"example": _EXAMPLE}}}},
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
 )
 async def events(
     request: Request,
@@ -35,7 +36,7 @@ async def events(
 ) -> AsyncIterable[ServerSentEvent]:
     """Tell the progress now, and again whenever the store has changed.
 
-    Event `progress` has `version` (of the store, also its `id`), `results` (changes when answers of the analysis may), `experiment` (the one
+    Event `progress` has `version` (of the store, also its `id`), `results` (changes when answers of the analysis may), `runs_version` (for `/api/v1/runs?after=`), `experiment` (the one
     that has runs to come; null for the whole store), `counts` (runs by status), `core_hours` spent and `estimated_core_hours`,
     `eta_seconds`, `running` (runs in training with step, train loss, throughput and MFU) and `sentence`. Event `answered` has the `link` of
     a page that has a new answer. A store that is not there yet has a null `version`.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from api.database import Database, TheDatabase
+from api.json_answer import answers, json_answer
 from api.problems import naming_a_path
+from api.schemas.experiments import ExperimentAnswer, ExperimentsAnswer
 from orchestrator.store import queries
 from orchestrator.store.payloads import experiment_payload, experiments_payload
 from scaling.errors import UnknownName
@@ -38,35 +40,28 @@ _ROW = {
 @router.get(
     "/experiments",
     summary="Experiments, newest first",
-    responses={
-        200: {
-            "content": {
-                "application/json": {"example": {"schema_version": 1, "experiments": [_ROW], "scheduler": None, "interrupted": 0}}
-            }
-        }
-    },
+    operation_id="list_experiments",
+    responses=answers(ExperimentsAnswer, {"schema_version": 1, "experiments": [_ROW], "scheduler": None, "interrupted": 0}),
 )
-def experiments(database: TheDatabase) -> dict[str, object]:
+def experiments(database: TheDatabase) -> Response:
     """List each experiment with its runs by status and its core-hours: useful, allocated, estimated in all.
 
     `scheduler` is who is at work, or null; `interrupted` counts the pending runs that a scheduler which is gone was at.
     """
     with database.read() as session:
-        return experiments_payload(queries.experiments(session), queries.scheduler(session), queries.interrupted(session))
+        rows, scheduler, interrupted = queries.experiments(session), queries.scheduler(session), queries.interrupted(session)
+    return json_answer(experiments_payload(rows, scheduler, interrupted))
 
 
 @router.get(
     "/experiments/{name}",
     summary="One experiment and the ids of its runs",
-    responses={
-        200: {
-            "content": {"application/json": {"example": {"schema_version": 1, "experiment": _ROW, "run_ids": ["3f9a0c52e1b7d604"]}}}
-        }
-    },
+    operation_id="get_experiment",
+    responses=answers(ExperimentAnswer, {"schema_version": 1, "experiment": _ROW, "run_ids": ["3f9a0c52e1b7d604"]}),
 )
-def experiment(name: str, database: TheDatabase) -> dict[str, object]:
+def experiment(name: str, database: TheDatabase) -> Response:
     row, runs = experiment_named(database, name)
-    return experiment_payload(row, runs)
+    return json_answer(experiment_payload(row, runs))
 
 
 def experiment_named(database: Database, name: str) -> tuple[dict[str, object], list[dict[str, object]]]:

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from analysis import payload
 from analysis.questions import FitsQuestion
+from api.schemas.fits import FitsAnswer
 from api.studies import fits_of
 from api.v1.resource import Resource
 
@@ -52,6 +53,7 @@ Resource(
     path="fits",
     question=FitsQuestion,
     payload=lambda database, question: payload(fits_of(database, question)),
+    answers=FitsAnswer,
     summary="Laws with the intervals of their coefficients",
     description="The object that `scaling fit --json` prints; where no law is named, the one that forecasts best comes first (`the_law`), and `answer` says what it says; of each choice of cells one is `chosen`. A law with too few points is in `not_fitted`; 422 when all of them are.",
     example=_EXAMPLE,

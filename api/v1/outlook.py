@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from analysis import payload
 from analysis.questions import OutlookQuestion
+from api.schemas.frontier import OutlookAnswer
 from api.studies import outlook_of
 from api.v1.resource import Resource
 
@@ -45,6 +46,7 @@ Resource(
     path="outlook",
     question=OutlookQuestion,
     payload=lambda database, question: payload(outlook_of(database, question)),
+    answers=OutlookAnswer,
     summary="What to expect at a compute",
     description="The metric at a compute by the law among the runs and by its forecast beyond them, and the best of the models that were run there. With it come what that "
     "choice costs at most against the best size, and core-hours and money of one run. It fits nothing that the page of the frontier has not fitted. "

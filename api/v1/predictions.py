@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from analysis import payload, score
 from analysis.questions import Question
 from api.database import Database
+from api.schemas.predictions import PredictionsAnswer
 from api.v1.resource import Resource
 from orchestrator.store import predictions as registry
 
@@ -36,6 +37,7 @@ Resource(
     path="predictions",
     question=Question,
     payload=_scores,
+    answers=PredictionsAnswer,
     summary="Registered predictions against the runs that were done since",
     description="The object that `scaling predict --score --json` prints; `waiting` lists those without a run near them.",
     example=_EXAMPLE,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from analysis.questions import Question
 from api.asking import asks
 from api.database import TheDatabase
+from api.json_answer import answers, json_answer
+from api.schemas.progress import ProgressAnswer
 from orchestrator.store.progress import experiment_at_hand, progress_of
 from scaling.columns import SCHEMA_VERSION
 
@@ -53,15 +55,14 @@ _EXAMPLE = {
 @router.get(
     "/progress",
     summary="How far the runs are",
-    responses={200: {"content": {"application/json": {"example": _EXAMPLE}}}},
+    operation_id="get_progress",
+    responses=answers(ProgressAnswer, _EXAMPLE),
 )
-def progress(question: Annotated[Question, asks(Question)], database: TheDatabase) -> dict[str, object]:
+def progress(question: Annotated[Question, asks(Question)], database: TheDatabase) -> Response:
     """Tell runs by status, core-hours spent and estimated, the time left, and the runs in training with their throughput and MFU.
 
     Without `experiment` it is of the one that has runs to come, or of the whole store.
     """
     with database.read() as session:
-        return {
-            "schema_version": SCHEMA_VERSION,
-            **progress_of(session, question.experiment or experiment_at_hand(session)).to_dict(),
-        }
+        found = progress_of(session, question.experiment or experiment_at_hand(session))
+    return json_answer({"schema_version": SCHEMA_VERSION, **found.to_dict()})

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from analysis.questions import Question
 from api.answered import of_results
 from api.asking import asks
 from api.database import Database, TheDatabase
+from api.json_answer import answers, json_answer
 
 __all__ = ["Resource"]
 
@@ -22,12 +23,14 @@ _Asked = TypeVar("_Asked", bound=Question)
 class Resource(Generic[_Asked]):
     """Declares `/api/v1/<path>`.
 
-    question: its parameters. payload: the object that the command prints, too. summary, description, example: for openapi.json.
+    question: its parameters. payload: the object that the command prints, too. answers: its schema, of `api.schemas`. summary, description,
+    example: for openapi.json.
     """
 
     path: str
     question: type[_Asked]
     payload: Callable[[Database, _Asked], dict[str, Any]]
+    answers: Any
     summary: str
     description: str
     example: dict[str, Any]
@@ -35,17 +38,19 @@ class Resource(Generic[_Asked]):
     def add_to(self, router: APIRouter, *, prefix: str = "") -> None:
         """Add its route to a router."""
 
-        def answer(question: _Asked, database: TheDatabase) -> dict[str, object]:
-            return self.payload(database, question)
+        def answer(question: _Asked, database: TheDatabase) -> Response:
+            return json_answer(self.payload(database, question))
 
+        name = self.path.replace("-", "_")
         of_results(answer)
         answer.__annotations__["question"] = Annotated[self.question, asks(self.question)]
         router.add_api_route(
             f"{prefix}/{self.path}",
             answer,
-            name=self.path.replace("-", "_"),
+            name=name,
+            operation_id=f"get_{name}",
             tags=["v1"] if prefix else None,
             summary=self.summary,
             description=self.description,
-            responses={200: {"content": {"application/json": {"example": self.example}}}},
+            responses=answers(self.answers, self.example),
         )

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from analysis import EndForecast
 from analysis.questions import Asked, Question
 from api.asking import asks
 from api.database import Database, TheDatabase
+from api.json_answer import answers, json_answer
 from api.paging import Position
 from api.problems import naming_a_path
 from api.run_version import RunVersion
+from api.schemas.runs import RunAnswer, RunsAnswer
 from orchestrator.running import forecast_in_training
 from orchestrator.store import queries, run_changes
 from orchestrator.store.asked_runs import EXAMPLE, OLDEST
@@ -43,6 +45,7 @@ _RUN = {
     "val_loss": 0.1384,
     "val_top1": 0.9622,
 }
+_RUNS = {"schema_version": 1, "total": 30, "next": None, "runs": [_RUN], "version": "8c5e01f2d4a7b-412", "left": []}
 
 
 @dataclass(frozen=True)
@@ -110,11 +113,10 @@ class Page:
 @router.get(
     "/runs",
     summary="Runs, oldest first, in pages",
-    responses={
-        200: {"content": {"application/json": {"example": {"schema_version": 1, "total": 30, "next": None, "runs": [_RUN]}}}}
-    },
+    operation_id="list_runs",
+    responses=answers(RunsAnswer, _RUNS),
 )
-def runs(question: Annotated[ListingQuestion, asks(ListingQuestion)], database: TheDatabase) -> dict[str, object]:
+def runs(question: Annotated[ListingQuestion, asks(ListingQuestion)], database: TheDatabase) -> Response:
     """List runs in pages: follow `next` until it is null. A row has the columns of the run table, every quantity under its one name.
 
     `after` asks for increments: with the `version` of an earlier answer, `runs` are those that changed since and match what is asked. `left`
@@ -123,25 +125,20 @@ def runs(question: Annotated[ListingQuestion, asks(ListingQuestion)], database: 
     """
     page = changed_runs(database, question) if question.after or _is_of_increments(question) else page_of_runs(database, question)
     listing = runs_payload(page.rows, total=page.total, next_page=page.next)
-    return {**listing, "version": page.version, "left": list(page.left)}
+    return json_answer({**listing, "version": page.version, "left": list(page.left)})
 
 
 @router.get(
     "/runs/{run_id}",
     summary="One run: config, attempts, evaluations and curves",
-    responses={
-        200: {
-            "content": {
-                "application/json": {"example": {"schema_version": 1, "run": {**_RUN, "metrics": {"train_loss": [[10, 2.1]]}}}}
-            }
-        }
-    },
+    operation_id="get_run",
+    responses=answers(RunAnswer, {"schema_version": 1, "run": {**_RUN, "metrics": {"train_loss": [[10, 2.1]]}}}),
 )
-def run(run_id: str, database: TheDatabase) -> dict[str, object]:
+def run(run_id: str, database: TheDatabase) -> Response:
     """Find the run by its id or any prefix of it that no other run shares. `forecast`: where it will end, of a run in training."""
     detail, curves = run_with_curves(database, run_id)
     forecast = forecast_remembered(database, detail)
-    return run_payload(detail, curves, None if forecast is None else forecast.to_dict())
+    return json_answer(run_payload(detail, curves, None if forecast is None else forecast.to_dict()))
 
 
 def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDEST) -> Page:

@@ -127,13 +127,14 @@ for _action in ACTIONS:
         _route(_action),
         methods=["POST"],
         name=str(_action),
+        operation_id=f"{_action}_runs" if _action is not Steer.PRIORITY else "set_priority",
         summary=_summary,
         description=f"{_more} What `scaling {_action}` does; off without a token.",
         responses=_LATER,
     )
 
 
-@router.post("/exclude", summary="Leave a run out of every fit, or take that back")
+@router.post("/exclude", operation_id="exclude_run", summary="Leave a run out of every fit, or take that back")
 def exclude(asked: Exclusion, database: TheDatabase) -> Excluded:
     """Exclude a run with a reason that each fit shows, or let fits use it again. What `scaling exclude` does; off without a token."""
     return Excluded(run=exclude_or_include(database, asked.run, asked.reason), reason=asked.reason)

@@ -19,7 +19,23 @@ from api import create_app
 from api.serving import Server
 from orchestrator.store import Store
 from orchestrator.store.models import Run
+from tests.api.described import as_described
 from tests.api.small_grid import fill
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_answer_is_as_described():
+    """Every answer that a test of this folder gets from a route of openapi.json is held against it, whatever else the test asks."""
+    plain = TestClient.request
+
+    def request(self, *arguments, **named):
+        answer = plain(self, *arguments, **named)
+        as_described(answer)
+        return answer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TestClient, "request", request)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,11 @@ def test_every_page_works_on_imported_runs(client):
     places += ["/compare?experiment=full&by=augment&a=none&b=mixup"]
     for place in places:
         assert client.get(place).status_code == 200, place
+    routes = [
+        f"/api/v1/{name}" for name in ("runs", "experiments", f"runs/{runs[0]['id']}", "experiments/poor", "frontier", "fits")
+    ]
+    for place in [*routes, *(f"{path}?experiment={name}" for path in routes[-2:] for name in ("bare", "poor"))]:
+        assert client.get(place).status_code in (200, 422), place  # and as openapi.json says, as all answers here
 
 
 def test_a_page_says_where_they_are_from_and_offers_no_training(client):
