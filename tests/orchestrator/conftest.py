@@ -4,6 +4,7 @@ import os
 import uuid
 
 import pytest
+import sqlalchemy as sa
 
 from benchmarks.faults.server import Server, binaries
 from orchestrator.store import Store
@@ -23,14 +24,21 @@ def postgres():
         server.close()
 
 
-def new_database(postgres: str) -> str:
-    """The URL of a new, empty database of the server."""
-    import sqlalchemy as sa
+@pytest.fixture(scope="session")
+def migrated(postgres):
+    """The name of a database of the server that has the tables, for copies of it: migrations take longer."""
+    url = new_database(postgres)
+    with Store.open(url):
+        pass
+    return sa.make_url(url).database
 
+
+def new_database(postgres: str, like: str = "template1") -> str:
+    """The URL of a new database of the server, empty or like another one."""
     name = f"scaling_{uuid.uuid4().hex}"
     engine = sa.create_engine(postgres.format(database="postgres"), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {like}")
     engine.dispose()
     return postgres.format(database=name)
 
@@ -38,6 +46,8 @@ def new_database(postgres: str) -> str:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request, tmp_path):
     """An empty store, of each kind in turn."""
-    url = str(tmp_path / "scaling.db") if request.param == "sqlite" else new_database(request.getfixturevalue("postgres"))
+    url = str(tmp_path / "scaling.db")
+    if request.param == "postgresql":
+        url = new_database(*map(request.getfixturevalue, ("postgres", "migrated")))
     with Store.open(url) as store:
         yield store
