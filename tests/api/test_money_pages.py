@@ -66,7 +66,7 @@ def test_a_link_names_prices_and_no_file(priced, client, tmp_path):
     found = client.get("/frontier.json?price=2.5+GBP").json()
     assert found["currency"] == "GBP"
     assert all(point["cost"] == pytest.approx(2.5 * point["core_hours"]) for point in found["points"])
-    assert "cost is core_hours at 2.5 GBP a chip-hour on cpu" in text_of(client, "/frontier?price=2.5+GBP")
+    assert "Cost is core_hours at 2.5 GBP a chip-hour on cpu" in text_of(client, "/frontier?price=2.5+GBP")
     assert priced.get("/frontier.json?price=2.5+GBP").json()["currency"] == "GBP", "one that is named counts before the file's"
     (tmp_path / "prices.csv").write_text("accelerator,price\ncpu,1\n")
     refused = client.get(f"/frontier.json?price={tmp_path}/prices.csv")
