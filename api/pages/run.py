@@ -44,6 +44,7 @@ def run_as_csv(run_id: str, database: TheDatabase) -> Response:
 @router.get(
     "/runs/{run_id}.log",
     operation_id="run_log",
+    tags=["log"],
     summary="The end of a run's log, as text",
     response_class=Response,
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},

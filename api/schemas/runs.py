@@ -11,16 +11,17 @@ from scaling.columns import RECIPE_COLUMNS, RUN_COLUMNS, Column
 
 __all__ = ["AttemptRow", "EndForecast", "EvaluationRow", "RunAnswer", "RunDetail", "RunRow", "RunsAnswer"]
 
-_KINDS: dict[str, Any] = {"str": str | None, "bool": bool | None, "int": int | None, "float": float | None, "time": str | None}
+_Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+_KINDS: dict[str, Any] = {"str": str | None, "bool": bool | None, "int": int | None, "float": float | None, "time": _Time | None}
 _KINDS |= {"list": list[str]}
-_ALWAYS: dict[str, Any] = dict.fromkeys(("id", "status", "reason", "excluded", "searched", "imported_from", "created_at"), str)
+_ALWAYS: dict[str, Any] = dict.fromkeys(("id", "status", "reason", "excluded", "searched", "imported_from"), str)
+_ALWAYS |= {"created_at": _Time}
 
 
 def _field(column: Column, *, is_setting: bool = False) -> Any:
     kind = _ALWAYS.get(column.name, _KINDS[column.kind])
-    extra = {"format": "date-time"} if column.kind == "time" else {}
     words = f"{column.description} In {column.unit}." if column.unit and column.kind != "time" else column.description
-    told = Field(description=words, json_schema_extra=extra or None)
+    told = Field(description=words)
     if is_setting:  # an imported run has what its file says
         return Annotated[kind | str, told], None
     return Annotated[kind, told], ...
