@@ -102,12 +102,13 @@ def _name_lines(
     x_values: Sequence[float],
     y_values: Sequence[float],
 ) -> None:
-    """Write the name of each model at the end of its line, and of each law at the end of its curve."""
+    """Write the name of each model at the end of its line, and of each law at the end of its curve, which may be that of its forecast."""
     points, x, metric = frontier.points, frontier.x, frontier.metric
     ends = []
     for fit in fits:
         at = fit.x_range[1] * extrapolate
-        ends.append(LineEnd(_law_name(fit), ((at, float((fit.forecast or fit).predict([at])["mean"].iloc[0])),)))
+        name = "forecast" if fit.forecast is not None and extrapolate > 1 else _law_name(fit)
+        ends.append(LineEnd(name, ((at, float((fit.forecast or fit).predict([at])["mean"].iloc[0])),)))
     for label, own in points.assign(label=named).sort_values(x, ascending=False).groupby("label", sort=False):
         line = own[[x, metric]].to_numpy(float)
         ends.append(LineEnd(str(label), (tuple(line[0]), tuple(line[-1]))))

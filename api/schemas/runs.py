@@ -132,6 +132,7 @@ class RunDetail(RunRow):
     metrics: Annotated[
         dict[str, list[tuple[int, float | None]]], Field(description="Name of a metric to its [step, value] in order.")
     ]
+    forecast: Annotated[EndForecast | None, Field(description="Of a run in training: where it will end; null of others.")]
 
 
 class RunAnswer(Answer):
