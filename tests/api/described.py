@@ -12,13 +12,18 @@ import jsonschema_rs
 
 from api import create_app
 
-__all__ = ["as_described", "described", "operation_of"]
+__all__ = ["as_described", "described", "operation_of", "operations"]
 
 
 @cache
 def described() -> dict[str, Any]:
     """Returns openapi.json. It does not depend on the store."""
     return create_app("none.db").openapi()
+
+
+def operations() -> list[tuple[str, str, dict[str, Any]]]:
+    """Lists what is described: method, path, and what is said of it."""
+    return [(method, path, each) for path, kinds in described()["paths"].items() for method, each in kinds.items()]
 
 
 def as_described(answer: httpx2.Response) -> None:

@@ -30,6 +30,7 @@ from orchestrator.store.payloads import experiments_payload, runs_payload
 from scaling.cli.app import app
 from scaling.columns import RUN_COLUMNS, SCHEMA_VERSION
 from scaling.errors import UnknownName
+from tests.api.described import operations
 from tests.api.small_grid import run_row
 
 
@@ -350,6 +351,18 @@ def test_the_json_of_a_page_is_that_of_the_api(client, twin, target):
     assert answer.status_code == 307
     path, _, query = answer.headers["location"].partition("?")
     assert (path, sorted(query.split("&"))) == (target.partition("?")[0], sorted(target.partition("?")[2].split("&")))
+
+
+def test_every_route_answers_as_it_is_described(client):
+    """On a full store; on others, whatever else the tests of this folder ask."""
+    run = client.get("/api/v1/runs?limit=1").json()["runs"][0]["id"]
+    asked = [path.format(run_id=run, name="digits") for method, path, _ in operations() if method == "get"]
+    asked.remove("/api/v1/events")  # it has no end
+    asked.remove(f"/runs/{run}.log")  # nobody trained it on this machine
+    asked.remove("/frontier/reference-points.csv")  # tests/api/test_beside_pages.py has runs to lay them beside
+    question = {"/compare.csv": "?by=model&a=nano-F1&b=nano-F3", "/api/v1/compare": "?by=model&a=nano-F1&b=nano-F3"}
+    answers = {path: client.get(path + question.get(path, "")).status_code for path in asked}
+    assert {path: status for path, status in answers.items() if status != 200} == {}
 
 
 def test_no_page_that_needs_another_host(client):
