@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -37,6 +39,12 @@ TABLES = {
 }
 
 
+@cache
+def compared(name):
+    """The comparison of a table as it is, which most tests here hold another against."""
+    return analysis.compare(TABLES[name])
+
+
 def numbers(found, unit=1.0):
     """All that a comparison says, without units."""
     found_numbers = [
@@ -68,20 +76,20 @@ def alike(found, as_before, unit=1.0):
 def test_units(name, factor, column):
     runs = TABLES[name]
     found = analysis.compare(runs.assign(**{column: runs[column] * factor}))
-    alike(found, analysis.compare(runs), factor if column == "core_hours" else 1.0)
+    alike(found, compared(name), factor if column == "core_hours" else 1.0)
 
 
 @pytest.mark.parametrize("name", TABLES)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_order_of_rows(name, seed):
     runs = TABLES[name]
-    alike(analysis.compare(runs.sample(frac=1, random_state=seed).reset_index(drop=True)), analysis.compare(runs))
+    alike(analysis.compare(runs.sample(frac=1, random_state=seed).reset_index(drop=True)), compared(name))
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_names(name):
     runs = TABLES[name]
-    as_before = analysis.compare(runs)
+    as_before = compared(name)
     renamed = runs.assign(id=[f"z{number}" for number in range(len(runs))][::-1])
     if "model" in runs:
         names = sorted(runs["model"].unique())
@@ -95,9 +103,9 @@ def test_names(name):
 @pytest.mark.parametrize("name", TABLES)
 def test_a_constant_column(name):
     runs = TABLES[name]
-    alike(analysis.compare(runs.assign(host="one", width=3.0)), analysis.compare(runs))
+    alike(analysis.compare(runs.assign(host="one", width=3.0)), compared(name))
     if "epochs" not in runs and "params" not in runs:  # of a grid whose sizes and epochs nobody wrote down
-        alike(analysis.compare(runs.assign(params=1e6, examples_seen=1e7)), analysis.compare(runs))
+        alike(analysis.compare(runs.assign(params=1e6, examples_seen=1e7)), compared(name))
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -3,7 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools.tools import add_constant
 
 from analysis.early_stop import outlook
 
@@ -18,7 +19,7 @@ def test_the_interval_is_that_of_one_more_run():
     then = np.exp(rng.normal(0.5, 0.3, 15))
     final = 0.7 * then**0.8 * np.exp(rng.normal(0, 0.05, 15))
     found = outlook(1.5, 2.0, table(then, final), confidence=0.95)
-    fitted = sm.OLS(np.log(final), sm.add_constant(np.log(then))).fit()
+    fitted = OLS(np.log(final), add_constant(np.log(then))).fit()
     expected = fitted.get_prediction(np.array([[1.0, np.log(1.5)]])).summary_frame(alpha=0.05)
     assert np.log([found.value, found.low, found.high]) == pytest.approx(
         expected[["mean", "obs_ci_lower", "obs_ci_upper"]].to_numpy()[0]

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools.tools import add_constant
 
 import analysis
 from analysis.running import _Relation
@@ -140,7 +141,7 @@ def test_the_relation_is_that_of_statsmodels():
     inputs, at = rng.standard_normal((30, 2)), np.array([0.4, -1.0])
     wanted = 1 + inputs @ [2.0, -0.5] + 0.1 * rng.standard_normal(30)
     ours = _Relation(inputs, wanted, np.arange(30), at)
-    theirs = sm.OLS(wanted, sm.add_constant(inputs)).fit()
+    theirs = OLS(wanted, add_constant(inputs)).fit()
     told = theirs.get_prediction(np.array([[1.0, *at]])).summary_frame(alpha=0.05)
     assert ours.value == pytest.approx(float(told["mean"].iloc[0]))
     assert ours.error == pytest.approx(np.sqrt(np.mean((theirs.resid / (1 - theirs.get_influence().hat_matrix_diag)) ** 2)))
