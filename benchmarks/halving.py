@@ -9,8 +9,6 @@ those that were held out; the error is that of the forecast against the true los
 
 from __future__ import annotations
 
-import argparse
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +18,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 from csv_table import markdown
+from shards import command_line, run_shards
 
 import analysis
 from analysis.halving import Way
@@ -183,32 +182,13 @@ def table(path: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="scenarios whose name has this in it")
+    parser = command_line(__doc__, CSV, simulations=40, simulations_of="of a shard")
     parser.add_argument("--shards", type=int, default=1)
-    parser.add_argument("--simulations", type=int, default=40, help="of a shard")
-    parser.add_argument("--csv", type=Path, default=CSV)
     wanted = parser.parse_args()
     if wanted.what == "table":
         print(table(wanted.csv))
-        return
-    done = set()
-    if wanted.csv.exists():
-        known = pd.read_csv(wanted.csv)
-        done = set(zip(known["scenario"], known["shard"], strict=True))
-    for shard in range(wanted.shards):
-        for scenario in scenarios():
-            if wanted.only not in scenario.name or (scenario.name, shard) in done:
-                continue
-            rows = run_shard(scenario, shard, wanted.simulations)
-            new = not wanted.csv.exists()
-            with wanted.csv.open("a", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                if new:
-                    writer.writeheader()
-                writer.writerows(rows)
-            print(scenario.name, shard, len(rows), flush=True)
+    else:
+        run_shards(wanted, COLUMNS, scenarios(), run_shard, lambda rows: [len(rows)])
 
 
 if __name__ == "__main__":

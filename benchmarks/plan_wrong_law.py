@@ -22,8 +22,6 @@ Ways to spend: `plan`; `one law`: cells by the law that describes the runs best,
 
 from __future__ import annotations
 
-import argparse
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +32,7 @@ import numpy as np
 import pandas as pd
 from active_selection import LawToSelectBy, select
 from csv_table import markdown
+from shards import Kept, command_line
 
 import analysis
 
@@ -313,32 +312,19 @@ def table(path: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="truths whose name has this in it")
+    parser = command_line(__doc__, CSV, simulations=20, simulations_of="studies of a truth")
     parser.add_argument("--ways", default=",".join(WAYS), help="of spending, with commas between")
-    parser.add_argument("--simulations", type=int, default=20, help="studies of a truth")
-    parser.add_argument("--csv", type=Path, default=CSV)
     wanted = parser.parse_args()
     if wanted.what == "table":
         print(table(wanted.csv))
         return
-    done = set()
-    if wanted.csv.exists():
-        known = pd.read_csv(wanted.csv)
-        done = set(zip(known["truth"], known["way"], known["simulation"], strict=True))
+    kept = Kept(wanted.csv, COLUMNS, ("truth", "way", "simulation"))
+    done = kept.pieces()
     for number in range(wanted.simulations):
         for truth in (each for each in TRUTHS if wanted.only in each.name):
             for way in wanted.ways.split(","):
-                if (truth.name, way, number) in done:
-                    continue
-                row = judged(truth, way, number)
-                new = not wanted.csv.exists()
-                with wanted.csv.open("a", newline="", encoding="utf-8") as file:
-                    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                    if new:
-                        writer.writeheader()
-                    writer.writerow(row)
+                if (truth.name, way, number) not in done:
+                    kept.append([judged(truth, way, number)])
         print(f"study {number + 1} of {wanted.simulations} of every truth", flush=True)
 
 

@@ -9,8 +9,6 @@ of its size and data over the least true loss of any size at the same compute, m
 
 from __future__ import annotations
 
-import argparse
-import csv
 from datetime import UTC, datetime
 from pathlib import Path
 from zlib import crc32
@@ -19,6 +17,7 @@ import numpy as np
 import pandas as pd
 from csv_table import markdown
 from optimum_coverage import Scenario, Truth, bent, chinchilla, crossed, grid, isoflop, plain_cost
+from shards import command_line, run_shards
 
 import analysis
 
@@ -135,32 +134,14 @@ def table(path: Path) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["run", "table"])
-    parser.add_argument("--only", default="", help="scenarios whose name has this in it")
+    parser = command_line(__doc__, CSV, simulations=50, simulations_of="of a shard")
     parser.add_argument("--shards", type=int, default=2)
-    parser.add_argument("--simulations", type=int, default=50, help="of a shard")
-    parser.add_argument("--csv", type=Path, default=CSV)
-    asked = parser.parse_args()
-    if asked.what == "table":
-        print(table(asked.csv))
-        return
-    done = set()
-    if asked.csv.exists():
-        known = pd.read_csv(asked.csv)
-        done = set(zip(known["scenario"], known["shard"], strict=True))
-    for shard in range(asked.shards):
-        for scenario in scenarios():
-            if asked.only not in scenario.name or (scenario.name, shard) in done:
-                continue
-            rows = run_shard(scenario, shard, asked.simulations)
-            new = not asked.csv.exists()
-            with asked.csv.open("a", newline="") as file:
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                if new:
-                    writer.writeheader()
-                writer.writerows(rows)
-            print(scenario.name, shard, *(f"{row['choice']} {row['covered']}/{row['answered']}" for row in rows), flush=True)
+    wanted = parser.parse_args()
+    if wanted.what == "table":
+        print(table(wanted.csv))
+    else:
+        held = "{choice} {covered}/{answered}"
+        run_shards(wanted, COLUMNS, scenarios(), run_shard, lambda rows: [held.format(**row) for row in rows])
 
 
 if __name__ == "__main__":
