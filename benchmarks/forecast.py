@@ -32,80 +32,32 @@ import csv
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from csv_table import markdown
-from scipy import optimize, stats
+from forecast_curves import AIM, FACTORS, OWN, PRECISION, Cut, cuts, distance, farthest, rmsle
+from forecast_learnt import TAIL, learn, scale_of
+from forecast_simulated import simulate, simulated_table
+from scipy import stats
 
 from analysis.automatic import automatic, candidates
 from analysis.backtest.backtest import backtest
 from analysis.backtest.forecast import ForecastEstimate
-from analysis.backtest.learnt import LEARNT, Learnt, Scale
-from analysis.backtest.recent import FREEDOM, LEAST_CELLS, fit_recent, slope_of
-from analysis.backtest.windows import HORIZON, Cells, cells_in_order, windows
-from analysis.fitting.estimate import Precision, Sample
-from analysis.fitting.objective import objective_named
+from analysis.backtest.recent import FREEDOM
+from analysis.backtest.windows import HORIZON
 from analysis.fitting.point import fit_point
 
 CSV = Path(__file__).with_suffix(".csv")
 SIMULATED = CSV.with_name("forecast_simulated.csv")
-DATA = Path(__file__).parents[1] / "tests" / "reference" / "laws"
 COLUMNS = ["domain", "curve", "factor", "rule", "rmsle", "error", "low", "high", "distance", "spread", "growth", "seconds"]
-OWN, FACTORS, LEAST = "own", (2, 4, 10), 5
-WANTED = {"NMT": 0.012, "LM": 0.0010, "BB": 0.009}
 MIX = {("power-floor", True): 0.44, ("hill", False): 0.30, ("saturating", True): 0.10, ("power", False): 0.09}
 PLAIN = {("power-floor", False): 1.0, ("saturating", False): 1.0, ("hill", False): 1.0}
 RULES = ("laws by back-test", "plain mean", "fixed mix", "auto", "auto, other domains", "best law in hindsight")
-AIM, PRECISION = objective_named("log"), Precision(bootstrap=100)
-TAIL = 0.05
-
-
-@dataclass(frozen=True, eq=False)
-class Cut:
-    """A curve, of which x and y are fitted, and at and log_truth are kept aside."""
-
-    domain: str
-    curve: str
-    factor: str
-    x: np.ndarray
-    y: np.ndarray
-    at: np.ndarray
-    log_truth: np.ndarray
-
-    @property
-    def sample(self) -> Sample:
-        return Sample(self.x[None], self.y, np.unique(self.x, return_inverse=True)[1], np.ones(len(self.x)))
-
-    @property
-    def cells(self) -> Cells:
-        return cells_in_order(self.sample, np.log(self.x))
-
-
-@cache
-def cuts() -> tuple[Cut, ...]:
-    return tuple(_cuts())
-
-
-def _cuts() -> Iterator[Cut]:
-    for (domain, curve), rows in pd.read_csv(DATA / "real_curves.csv").groupby(["domain", "curve"]):
-        yield from _at_factors(str(domain), str(curve), rows["x"].to_numpy(float), rows["loss"].to_numpy(float), FACTORS)
-    for (domain, *name), rows in pd.read_csv(DATA / "revisiting_benchmark.lang.csv").groupby(["Domain", "Task", "Model"]):
-        curve, seen = " ".join(map(str, name)), (rows["Training"] == 1).to_numpy()
-        x, y = rows["Seen Examples"].to_numpy(float), rows["Loss"].to_numpy(float)
-        yield Cut(str(domain), curve, OWN, x[seen], y[seen], x[~seen], np.log(y[~seen]))
-        yield from _at_factors(str(domain), curve, x, y, FACTORS[1:])
-
-
-def _at_factors(domain: str, curve: str, x: np.ndarray, y: np.ndarray, factors: Sequence[int]) -> Iterator[Cut]:
-    for factor in factors:
-        seen = x <= x.max() / factor * (1 + 1e-9)
-        if len(np.unique(x[seen])) >= LEAST and not seen.all():
-            yield Cut(domain, curve, str(factor), x[seen], y[seen], x[~seen], np.log(y[~seen]))
 
 
 # ---- rules
@@ -134,9 +86,9 @@ def rows_of_cut(cut: Cut) -> Iterator[dict[str, object]]:
         shares = np.array(list(known.values())) / sum(known.values())
         curves = np.stack([said[member] for member in known])
         mean = shares @ curves
-        spread = float(np.sqrt(shares @ (curves - mean)[:, _farthest(cut)] ** 2))
-        yield _row(cut, rule, mean, spread=spread, growth=growth * _distance(cut), seconds=seconds)
-    best = min(said.values(), key=lambda curve: _rmsle(cut, curve))
+        spread = float(np.sqrt(shares @ (curves - mean)[:, farthest(cut)] ** 2))
+        yield _row(cut, rule, mean, spread=spread, growth=growth * distance(cut), seconds=seconds)
+    best = min(said.values(), key=lambda curve: rmsle(cut, curve))
     yield _row(cut, "best law in hindsight", best, seconds=seconds)
 
 
@@ -182,183 +134,18 @@ def _row(
     growth: float = float("nan"),
     seconds: float,
 ) -> dict[str, object]:
-    last = _farthest(cut)
+    last = farthest(cut)
     numbers = {
-        "rmsle": _rmsle(cut, mean),
+        "rmsle": rmsle(cut, mean),
         "error": mean[last] - cut.log_truth[last],
         "low": low[last] - cut.log_truth[last] if low is not None else np.nan,
         "high": high[last] - cut.log_truth[last] if high is not None else np.nan,
-        "distance": _distance(cut),
+        "distance": distance(cut),
         "spread": spread,
         "growth": growth,
     }
     named = {"domain": cut.domain, "curve": cut.curve, "factor": cut.factor, "rule": rule}
     return named | {name: f"{value:.6g}" for name, value in numbers.items()} | {"seconds": f"{seconds:.4f}"}
-
-
-def _rmsle(cut: Cut, mean: np.ndarray) -> float:
-    return float(np.sqrt(np.mean((mean - cut.log_truth) ** 2)))
-
-
-def _farthest(cut: Cut) -> int:
-    return int(cut.at.argmax())
-
-
-def _distance(cut: Cut) -> float:
-    return float(np.log(cut.at.max() / cut.x.max()))
-
-
-# ---- simulated curves
-
-TRUTHS = {
-    "power": lambda x: 2 * x**-0.2,
-    "power with a floor": lambda x: 0.5 + 2 * x**-0.35,
-    "saturating": lambda x: 0.5 + 20 * (x + 30) ** -0.7,
-    "exponent that drifts": lambda x: 2 * x ** (-0.1 - 0.012 * np.log(x)),
-    "smooth break": lambda x: 2 * x**-0.1 * (1 + (x / 50) ** 2) ** -0.1,
-    "power of log x": lambda x: 1 + 1.5 / (1 + 0.4 * np.log1p(x)) ** 2,
-}
-DESIGNS = ((6, 1e2), (8, 1e3), (12, 1e4), (25, 1e3))
-"""Cells and the factor of x that they span."""
-
-
-def simulate(path: Path, seeds: int = 6) -> None:
-    """Write what the laws, the recent forecast and both together say of simulated curves."""
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["truth", "noise", "cells", "seed", "rule", "rmsle", "error", "low", "high"])
-        for (name, truth), noise, (cells, span), seed in itertools.product(
-            TRUTHS.items(), (0.001, 0.003, 0.01, 0.03), DESIGNS, range(seeds)
-        ):
-            rng = np.random.default_rng([seed, cells, int(noise * 1e4)])
-            x = np.geomspace(1, span, cells)
-            at = span * np.array([2.0, 4.0, 10.0])
-            cut = Cut(name, str(seed), "10", x, truth(x) * np.exp(noise * rng.standard_normal(cells)), at, np.log(truth(at)))
-            for rule, mean, (low, high) in _said(cut):
-                off = mean - cut.log_truth
-                ends = [off[-1], low[-1] - cut.log_truth[-1], high[-1] - cut.log_truth[-1]]
-                row = [_rmsle(cut, mean), *ends]
-                writer.writerow([name, noise, cells, seed, rule, *(f"{each:.5g}" for each in row)])
-
-
-def _said(cut: Cut) -> Iterator[tuple[str, np.ndarray, tuple[np.ndarray, np.ndarray]]]:
-    made = automatic(cut.sample, ["C"], objective=AIM, precision=PRECISION).estimate
-    at = cut.at[None]
-    if not isinstance(made, ForecastEstimate):  # no law has a back-test
-        return
-    recent = ForecastEstimate(made.recent, made.slope, 0.0, PRECISION, partial(getattr, made, "laws"))
-    for rule, each in (("laws by back-test", made.laws.estimate), ("recent alone", recent), ("auto", made)):
-        yield rule, each.log_mean(at), each.log_band(at)
-
-
-def simulated_table(path: Path) -> str:
-    """Mean and median RMSLE of each rule, and how often its interval of the mean holds the truth at 10 times, a truth a row."""
-    table = pd.read_csv(path)
-    table["inside"] = (table["low"] <= 0) & (table["high"] >= 0)
-    rules = ("laws by back-test", "recent alone", "auto")
-    lines = []
-    for truth, some in [(name, table[table["truth"] == name]) for name in TRUTHS] + [("all", table)]:
-        by = {rule: some[some["rule"] == rule] for rule in rules}
-        errors = [f"{by[rule]['rmsle'].mean():.3f}, {by[rule]['rmsle'].median():.3f}" for rule in rules]
-        inside = [f"{100 * by[rule]['inside'].mean():.0f} %" for rule in rules]
-        half = [f"{((by[rule]['high'] - by[rule]['low']) / 2).median():.3f}" for rule in rules]
-        lines.append([truth, len(by["auto"]), *errors, *(f"{share}, {width}" for share, width in zip(inside, half, strict=True))])
-    heads = [f"{rule}: error, mean and median" for rule in rules] + [f"{rule}: inside, half-width" for rule in rules]
-    return markdown(["truth", "curves", *heads], lines)
-
-
-# ---- what is learnt
-
-SETTINGS = [
-    {"recency": recency, "tempering": tempering, "exponent": exponent, "exponent_spread": spread}
-    for recency, tempering, exponent, spread in itertools.product(
-        (0.06, 0.1, 0.14), (0.1, 0.2, 0.3), (0.35, 0.6, 0.8, 1.0, 1.4), (1.3, 2.5)
-    )
-]
-
-
-def learn(some: Sequence[Cut]) -> Learnt:
-    """Learn the numbers of the forecast from cuts of curves.
-
-    The rule: of `SETTINGS`, those with which the language curves of WANTED that are among them meet what is wanted; of these the one with
-    the least mean over domains of the log of the mean RMSLE. The scale: most likely for the errors of all points kept aside, a curve a
-    vote, domains by the root of their number. The widening: what scales that are learnt without a domain take to hold the farthest points
-    of that domain, pooled over domains, 90 % in intervals of 90 % and 95 % in those of 95 %: the mean over levels and factors, rounded up
-    to 0.05. `noise`, `sure` and `sure_in_noise` are not learnt but set.
-    """
-    domains = sorted({cut.domain for cut in some})
-    errors = np.array([[_recent_rmsle(cut, number) for cut in some] for number in range(len(SETTINGS))])
-    of = np.array([cut.domain for cut in some])
-    own = np.array([cut.factor == OWN for cut in some])
-    meets = np.all([errors[:, (of == name) & own].mean(1) <= WANTED[name] for name in domains if name in WANTED], axis=0)
-    merit = np.mean([np.log(errors[:, of == name].mean(1)) for name in domains], axis=0)
-    rule = replace(LEARNT, **SETTINGS[int(np.where(meets if np.any(meets) else True, merit, np.inf).argmin())])
-
-    sources = pd.concat([_sources(cut, rule) for cut in some], ignore_index=True)
-    names = {"tested": ("residual", "spread", "slope"), "untested": ("residual", "spread")}
-    scales = {kind: Scale(**_scale(sources, parts)) for kind, parts in names.items()}
-    held = []
-    for name in domains if len(domains) > 1 else ():
-        others, here = sources[sources["domain"] != name], sources[(sources["domain"] == name) & sources["farthest"]]
-        factors = np.array(list(_scale(others, names["tested"]).values()))
-        off = np.abs(here["error"].to_numpy()) / np.sqrt(here[list(names["tested"])].to_numpy() ** 2 @ factors)
-        held.append(pd.Series(off, index=here["factor"].to_numpy()))
-    beyond = pd.concat(held) if held else pd.Series(dtype=float)
-    needed = [
-        float(each.quantile(level)) / stats.t.ppf(0.5 + level / 2, FREEDOM)
-        for cut, each in beyond.groupby(level=0)
-        for level in (1 - 2 * TAIL, 1 - TAIL)
-        if cut != OWN
-    ]
-    widening = max(1.0, float(np.ceil(np.mean(needed or [1.0]) / 0.05) * 0.05))
-    return replace(rule, **scales, widening=round(widening, 2))
-
-
-@cache
-def _recent_rmsle(cut: Cut, number: int) -> float:
-    rule = replace(LEARNT, **SETTINGS[number])
-    cells = cut.cells
-    fitted = fit_recent(cells, np.ones((1, len(cells.y)), dtype=bool), AIM, rule)
-    return _rmsle(cut, fitted.log_mean(np.log(cut.at))[0])
-
-
-def _sources(cut: Cut, rule: Learnt) -> pd.DataFrame:
-    """A row for each point kept aside: the error of its forecast, and the parts of its scale."""
-    cells = cut.cells
-    own = windows(cells, can_be_fitted=lambda inside: len(np.unique(cells.order[inside])) >= LEAST_CELLS, horizon=HORIZON)
-    fitted = fit_recent(cells, np.vstack([own.inside.reshape(-1, len(cells.y)), np.ones((1, len(cells.y)), dtype=bool)]), AIM, rule)
-    errors = fitted.log_mean(cells.order)[:-1] - np.log(cells.y)
-    slope = slope_of(errors, own.ahead, own.held_out, fitted.of(slice(0, -1))) if len(own) else None
-    last, log_at = fitted.of(slice(-1, None)), np.log(cut.at)
-    alone = replace(rule, untested=Scale(0.0, 1.0), widening=1.0)
-    return pd.DataFrame(
-        {
-            "domain": cut.domain,
-            "factor": cut.factor,
-            "error": last.log_mean(log_at)[0] - cut.log_truth,
-            "residual": last.residual_std[0],
-            "spread": np.sqrt(last.variance(log_at, None, alone)[0]),
-            "slope": (slope or 0.0) * np.maximum(0.0, log_at - last.edge[0]),
-            "tested": slope is not None,
-            "farthest": log_at == log_at.max(),
-            "vote": 1.0 / len(log_at),
-        }
-    )
-
-
-def _scale(sources: pd.DataFrame, parts: Sequence[str]) -> dict[str, float]:
-    """The factors of these parts in the square scale that make the errors most likely as t variables."""
-    known = sources[sources["tested"]] if "slope" in parts else sources
-    squares, error = known[list(parts)].to_numpy() ** 2, known["error"].to_numpy()
-    vote = (known["vote"] / np.sqrt(known.groupby("domain")["vote"].transform("sum"))).to_numpy()
-
-    def loss(log_factors: np.ndarray) -> float:
-        scale = np.sqrt(squares @ np.exp(log_factors) + 1e-9)
-        return -float(vote @ (stats.t.logpdf(error / scale, FREEDOM) - np.log(scale))) / vote.sum()
-
-    bounds = [(-9.0, 3.0)] * len(parts)
-    found = min((optimize.minimize(loss, np.full(len(parts), at), bounds=bounds) for at in (-1.0, -3.0)), key=lambda each: each.fun)
-    return {name: float(f"{factor:.3g}") for name, factor in zip(parts, np.exp(found.x), strict=True)}
 
 
 # ---- tables
@@ -393,7 +180,7 @@ def with_mix(table: pd.DataFrame) -> pd.DataFrame:
     for domain in table["domain"].unique():
         others = table[mix & (table["domain"] != domain)].rename(columns={"growth": "slope"})
         others = others.assign(residual=0.0, tested=True, vote=1.0)
-        factors = np.array(list(_scale(others, ("spread", "slope")).values()))
+        factors = np.array(list(scale_of(others, ("spread", "slope")).values()))
         here = mix & (table["domain"] == domain)
         scale = np.sqrt(table.loc[here, ["spread", "growth"]].to_numpy() ** 2 @ factors)
         half = stats.t.ppf(1 - TAIL / 2, FREEDOM) * scale

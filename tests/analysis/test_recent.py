@@ -162,10 +162,10 @@ def test_without_a_back_test_the_learnt_scale_carries_the_interval_and_it_is_sai
 def script():
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        import forecast
+        import forecast_learnt
     finally:
         sys.path.pop(0)
-    return forecast
+    return forecast_learnt
 
 
 def test_the_file_holds_what_the_script_can_learn(script):
@@ -178,7 +178,7 @@ def test_the_settings_learnt_are_those_of_least_error_among_those_that_meet_what
     some = [cut for cut in script.cuts() if cut.domain == "BB" and cut.factor == "own"][:4]
     some += [cut for cut in script.cuts() if cut.domain == "lm-opt"]
     monkeypatch.setattr(script, "SETTINGS", [script.SETTINGS[number] for number in (0, 40, 80)])
-    script._recent_rmsle.cache_clear()
+    script.recent_rmsle.cache_clear()
     errors = []
     for setting in script.SETTINGS:
         rule = replace(LEARNT, **setting)
@@ -190,7 +190,7 @@ def test_the_settings_learnt_are_those_of_least_error_among_those_that_meet_what
         errors.append((means["BB"] > script.WANTED["BB"], np.sum(np.log(list(means.values())))))
     best = script.SETTINGS[errors.index(min(errors))]
     learnt = script.learn(some)
-    script._recent_rmsle.cache_clear()
+    script.recent_rmsle.cache_clear()
     assert {name: getattr(learnt, name) for name in best} == best
     assert learnt.widening >= 1
     assert learnt.tested.slope > 0
