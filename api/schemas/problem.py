@@ -30,4 +30,4 @@ class Problem(Part):
     errors: Annotated[list[Fault], Field(description="Each fault, when there are several.")]
     have: Annotated[int, Field(description="Of too few points: how many there are.")] = 0
     need: Annotated[int, Field(description="Of too few points: how many are needed.")] = 0
-    why: Annotated[str, Field(description="Section of docs/refused.md that explains a refusal.")] = ""
+    why: Annotated[str, Field(description="Section of `scaling docs refused` that explains a refusal.")] = ""
