@@ -16,10 +16,11 @@ from analysis.backtest.beyond import AveragedEstimate, Beyond, averaged, chosen
 from analysis.backtest.forecast import ForecastEstimate, Laws
 from analysis.backtest.windows import HORIZON, cells_in_order
 from analysis.fitting.estimate import Estimate, Precision, Sample
-from analysis.fitting.estimator import estimate
+from analysis.fitting.estimator import covariance_of, estimate
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.objective import Objective
 from analysis.fitting.point import fit_point
+from analysis.fitting.tangent import tangent_at
 from analysis.laws import law_named, law_names
 from analysis.laws.axes import AXIS_COLUMNS
 from analysis.laws.law import Law
@@ -34,6 +35,9 @@ _UNTESTED = (
     "Its interval is as wide as such forecasts of published curves were off"
 )
 _NOT_CONVERGED = "its fit to all runs did not converge"
+_OPEN = "its fit to all runs leaves open what comes at twice their compute"
+_GUESS = 0.5 * float(np.log(10))
+"""A standard deviation in log metric: whoever is less sure says nothing (95 %: ten times either way)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,22 +81,22 @@ def back_test(sample: Sample, letters: Sequence[str], *, objective: Objective, h
 
     Raises `TooFewPoints` when no run can be held out.
 
-    A law of weight whose fit to all runs does not converge takes no part: its coefficients, and so its forecasts beyond the runs, are a
-    guess. The others are tested anew without it, unless there are none.
+    A law of weight whose fit to all runs does not converge takes no part, nor does one that is a guess just beyond them, as one with a
+    break at the last run is. The others are tested anew without it, unless there are none.
     """
-    return _converged(_tested(candidates(letters), sample, letters, objective, horizon), sample, letters, objective)
+    return _of_use(_tested(candidates(letters), sample, letters, objective, horizon), sample, letters, objective)
 
 
 def _tested(laws: Sequence[Law], sample: Sample, letters: Sequence[str], objective: Objective, horizon: float) -> Backtest:
     return backtest(laws, sample, _order(sample, letters), objective, rows_of=_RowsOf(letters), horizon=horizon)
 
 
-def _converged(test: Backtest, sample: Sample, letters: Sequence[str], objective: Objective) -> Backtest:
-    """Test anew without the laws of weight that do not converge, see `back_test`."""
-    laws, rows_of = candidates(letters), _RowsOf(letters)
+def _of_use(test: Backtest, sample: Sample, letters: Sequence[str], objective: Objective) -> Backtest:
+    """Test anew without the laws of weight that say nothing of what comes, see `back_test`."""
+    laws = candidates(letters)
     left_out: dict[str, str] = {}
-    while failed := [name for name in test.members if not _converges(law_named(name), sample, rows_of, objective)]:
-        left_out |= dict.fromkeys(failed, _NOT_CONVERGED)
+    while failed := {name: why for name in test.members if (why := _of_no_use(law_named(name), sample, letters, objective))}:
+        left_out |= failed
         laws = [law for law in laws if law.name not in left_out]
         if not laws:
             break
@@ -109,8 +113,18 @@ def back_test_of(law: Law, sample: Sample, *, objective: Objective) -> Backtest:
     return backtest([law], sample, order, objective, rows_of=rows_of, horizon=HORIZON, learnt=None)
 
 
-def _converges(law: Law, sample: Sample, rows_of: _RowsOf, objective: Objective) -> bool:
-    return bool(fit_point(law, sample.inputs[rows_of(law)], sample.y, objective=objective, weights=sample.weights).converged[0])
+def _of_no_use(law: Law, sample: Sample, letters: Sequence[str], objective: Objective) -> str:
+    """Say why a law's fit to all runs is no forecast; nothing where it is one."""
+    own = replace(sample, inputs=sample.inputs[_RowsOf(letters)(law)])
+    point = fit_point(law, own.inputs, own.y, objective=objective, weights=own.weights)
+    if not point.converged[0]:
+        return _NOT_CONVERGED
+    grows = np.array([axis != "U" for axis in law.axes])
+    largest = own.inputs[:, [int(np.argmax(_order(sample, letters)))]]
+    at_twice = largest * np.where(grows, 2.0 ** (1 / grows.sum()), 1.0)[:, None]
+    tangent = tangent_at(law, own, point.theta[0], objective, point.at_bound[0])
+    slope = np.where(tangent.kept, law.log_curve_jacobian(at_twice, point.theta[0])[0], 0.0)
+    return _OPEN if np.sqrt(slope @ covariance_of(tangent) @ slope) > _GUESS else ""
 
 
 def automatic(
@@ -152,7 +166,7 @@ def automatic(
         return Automatic(AUTO, together, {plainest.name: 1.0}, None)
     waits = test.share == 0  # the laws do not count beyond the runs: they are fitted when they are asked for
     if not waits:
-        test = _converged(test, sample, letters, objective)
+        test = _of_use(test, sample, letters, objective)
     if test.recent is None:
         together = average(test)
         if len(test.members) == 1 and together.rows[0] == tuple(range(len(letters))):
@@ -160,7 +174,7 @@ def automatic(
         return Automatic(AUTO, together, dict(test.members), test)
 
     def laws() -> Laws:
-        known = _converged(test, sample, letters, objective) if waits else test
+        known = _of_use(test, sample, letters, objective) if waits else test
         return Laws(average(known), known)
 
     forecast = ForecastEstimate(test.recent.fitted, test.recent.slope, test.share, precision, laws)

@@ -22,7 +22,7 @@ from analysis.fitting.tangent import Tangent, tangent_at
 from analysis.laws.law import Law
 from scaling.outcomes import FitStatus
 
-__all__ = ["INTERVALS", "estimate"]
+__all__ = ["INTERVALS", "covariance_of", "estimate"]
 
 INTERVALS = ("auto", "pairs", "wild")
 """`auto`: for sums of squares t intervals with the covariance of a jackknife over cells, profiled for coefficients; else `pairs`.
@@ -69,7 +69,7 @@ def estimate(law: Law, sample: Sample, objective: Objective, precision: Precisio
     elif is_line:
         covariance, degrees_of_freedom = tangent.jackknife_covariance(), sample.clusters - 1
     else:
-        covariance, degrees_of_freedom = _covariance(tangent), tangent.degrees_of_freedom
+        covariance, degrees_of_freedom = covariance_of(tangent), tangent.degrees_of_freedom
 
     draw: Callable[[], np.ndarray]
     if intervals == "pairs" or (intervals == "auto" and by_draws):
@@ -157,7 +157,8 @@ class _Made:
         return self.draws
 
 
-def _covariance(tangent: Tangent) -> np.ndarray:
+def covariance_of(tangent: Tangent) -> np.ndarray:
+    """Return the covariance of theta, (p, p), by the jackknife over cells, see `estimate`; it is without bound where a part rests on one cell."""
     jackknife = tangent.jackknife_covariance()
     if tangent.cells >= _CELLS_A_COEFFICIENT * tangent.coefficients:
         return jackknife
