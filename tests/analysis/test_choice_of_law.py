@@ -53,7 +53,7 @@ def test_a_form_that_did_not_converge_is_neither_the_law_nor_in_the_forecast(see
     assert best_forecaster([*named, broken]).law == "power-floor"
 
 
-@pytest.mark.parametrize(("dip", "seed"), [(0.98, 3), (0.96, 3), (0.94, 5), (0.92, 2)])
+@pytest.mark.parametrize(("dip", "seed"), [(0.96, 3), (0.94, 5), (0.92, 2)])
 def test_a_break_that_rests_on_the_last_budget_alone_is_no_forecast(dip, seed):
     """The largest runs came out a few percent better than the others say. A break there fits, and nothing tells what comes after it."""
     hours = np.repeat(np.geomspace(1, 300, 10), 2)
