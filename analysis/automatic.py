@@ -71,9 +71,13 @@ def letters_of(columns: Sequence[str]) -> tuple[str, ...]:
     return usual.get(frozenset(columns), by_number[len(columns)])
 
 
-def candidates(letters: Sequence[str]) -> list[Law]:
-    """Return the laws whose inputs are among the letters, those with few coefficients first; the first is the plainest."""
-    return [law for law in map(law_named, law_names()) if law.is_candidate and set(law.axes) <= set(letters)]
+def candidates(letters: Sequence[str], without: Sequence[str] = ()) -> list[Law]:
+    """Return the laws whose inputs are among the letters, those with few coefficients first; the first is the plainest.
+
+    without: names of laws that take no part.
+    """
+    laws = [law for law in map(law_named, law_names()) if law.is_candidate and set(law.axes) <= set(letters)]
+    return [law for law in laws if law.name not in without]
 
 
 def back_test(sample: Sample, letters: Sequence[str], *, objective: Objective, horizon: float = HORIZON) -> Backtest:
@@ -91,9 +95,9 @@ def _tested(laws: Sequence[Law], sample: Sample, letters: Sequence[str], objecti
     return backtest(laws, sample, _order(sample, letters), objective, rows_of=_RowsOf(letters), horizon=horizon)
 
 
-def _of_use(test: Backtest, sample: Sample, letters: Sequence[str], objective: Objective) -> Backtest:
+def _of_use(test: Backtest, sample: Sample, letters: Sequence[str], objective: Objective, without: Sequence[str] = ()) -> Backtest:
     """Test anew without the laws of weight that say nothing of what comes, see `back_test`."""
-    laws = candidates(letters)
+    laws = candidates(letters, without)
     left_out: dict[str, str] = {}
     while failed := {name: why for name in test.members if (why := _of_no_use(law_named(name), sample, letters, objective))}:
         left_out |= failed
@@ -135,6 +139,7 @@ def automatic(
     precision: Precision,
     intervals: str = "auto",
     horizon: float = HORIZON,
+    without: Sequence[str] = (),
 ) -> Automatic:
     """Back-test the candidates, weigh them by the rule (`analysis.backtest.rule`), and fit those of weight to all runs.
 
@@ -142,6 +147,7 @@ def automatic(
         sample: inputs in the order of `letters`.
         objective, precision, intervals: as in `analysis.fit`.
         horizon: up to how many times the compute of a window its forecasts count; set it near what you want to extrapolate by.
+        without: names of laws that take no part.
     """
     rows_of = _RowsOf(letters)
 
@@ -156,9 +162,9 @@ def automatic(
         )
 
     try:
-        test = _tested(candidates(letters), sample, letters, objective, horizon)
+        test = _tested(candidates(letters, without), sample, letters, objective, horizon)
     except TooFewPoints:
-        plainest = candidates(letters)[0]
+        plainest = candidates(letters, without)[0]
         beyond = _beyond(sample, letters, None)
         if plainest.axes == tuple(letters):
             return Automatic(plainest.name, chosen(fitted(plainest), beyond), None, None)
@@ -166,7 +172,7 @@ def automatic(
         return Automatic(AUTO, together, {plainest.name: 1.0}, None)
     waits = test.share == 0  # the laws do not count beyond the runs: they are fitted when they are asked for
     if not waits:
-        test = _of_use(test, sample, letters, objective)
+        test = _of_use(test, sample, letters, objective, without)
     if test.recent is None:
         together = average(test)
         if len(test.members) == 1 and together.rows[0] == tuple(range(len(letters))):
@@ -174,7 +180,7 @@ def automatic(
         return Automatic(AUTO, together, dict(test.members), test)
 
     def laws() -> Laws:
-        known = _of_use(test, sample, letters, objective) if waits else test
+        known = _of_use(test, sample, letters, objective, without) if waits else test
         return Laws(average(known), known)
 
     forecast = ForecastEstimate(test.recent.fitted, test.recent.slope, test.share, precision, laws)

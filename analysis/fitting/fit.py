@@ -19,7 +19,7 @@ from analysis.fitting.lights import lights_of
 from analysis.fitting.objective import objective_named
 from analysis.fitting.result import Fit
 from analysis.interval import check_level
-from analysis.laws import law_named
+from analysis.laws import law_named, law_names
 from analysis.laws.axes import AXIS_COLUMNS, AXIS_NAMES
 from analysis.laws.constrained import Pins, Ties, constrained, pins_of, ties_of
 from analysis.laws.law import Law
@@ -72,6 +72,7 @@ def fit(
     horizon: float = HORIZON,
     pin: Pins = (),
     tie: Ties = (),
+    without: Sequence[str] = (),
 ) -> Fit:
     """Fit a law of `metric` against `x`.
 
@@ -111,6 +112,7 @@ def fit(
         pin: coefficients that are held at a number, by their letters, `{"E": 1.69}`. They have no interval, and what the others may be
             takes them as known. Of a law that is named.
         tie: sets of letters that share one number, `[("alpha", "beta")]`: exponents, or scales, or numbers of repeats.
+        without: of `auto`: names of laws that take no part.
 
     Raises:
         TooFewPoints: fewer distinct inputs than coefficients + 1, or too few of one input to know its coefficients; says how many more.
@@ -126,7 +128,11 @@ def fit(
         )
     if automatically:
         letters = letters_of((AXIS_COLUMNS["C"],) if x is None else columns_of(x))
-        smallest = candidates(letters)[0]
+        if unknown := next((name for name in without if name not in law_names()), None):
+            raise UnknownName("law", unknown, law_names())
+        if not (taking_part := candidates(letters, without)):
+            raise UsageError("no law is left to choose from", hint="leave one out less: without")
+        smallest = taking_part[0]
     else:
         smallest = constrained(law_named(law), pins, ties)
         letters = smallest.axes
@@ -168,7 +174,7 @@ def fit(
     _require_ordinary_size(sample.y, metric)
     precision = Precision(level=level, bootstrap=bootstrap, seed=seed)
     if automatically:
-        made = automatic(sample, letters, objective=aim, precision=precision, intervals=intervals, horizon=horizon)
+        made = automatic(sample, letters, objective=aim, precision=precision, intervals=intervals, horizon=horizon, without=without)
     else:
         made = named(smallest, sample, objective=aim, precision=precision, intervals=intervals)
     return Fit(
@@ -196,6 +202,7 @@ def fit(
         envelope=envelope,
         pin=pins,
         tie=ties,
+        without=tuple(without),
     )
 
 

@@ -138,7 +138,7 @@ def _hangs_on_outliers(fit: Fit) -> str:
         if fit.members is None:
             without = named(fit.form, rest, objective=objective, precision=precision, intervals="auto")
         else:
-            without = automatic(rest, letters_of(fit.axes), objective=objective, precision=precision)
+            without = automatic(rest, letters_of(fit.axes), objective=objective, precision=precision, without=fit.without)
     except ScalingError:
         return ""  # too few are left
     at = AHEAD * fit.runs[list(fit.axes)].to_numpy(float).T.max(axis=1, keepdims=True)

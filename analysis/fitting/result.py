@@ -51,7 +51,8 @@ class Fit:
     backtest: what the laws forecast, where it decided about this fit.
     chosen: whether it is the law of these runs, see `analysis.choose_law`. forecast: then, the fit that gives numbers beyond the runs.
     known_test: the back-test of these very runs, where somebody has made it already, see `tested`.
-    pin, tie: coefficients that were held at numbers, and sets of them that share one, as `analysis.fit` takes them.
+    pin, tie, without: coefficients that were held at numbers, sets of them that share one, and laws that took no part, as `analysis.fit` takes
+        them.
     table, cell, clusters, envelope: the table as it was given, and settings as `analysis.fit` takes them. weights: of the runs used.
     clusters_used: how many clusters were resampled. notes: a sentence for each thing that was taken for granted.
     """
@@ -83,6 +84,7 @@ class Fit:
     known_test: Backtest | TooFewPoints | None = None
     pin: Mapping[str, float] = field(default_factory=dict)
     tie: tuple[tuple[str, ...], ...] = ()
+    without: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """Name the law and its runs in a line; a session in Python prints it, so nothing is computed for it."""

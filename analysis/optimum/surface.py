@@ -42,6 +42,9 @@ CANDIDATES = ("chinchilla", "data-constrained")
 """The surfaces among which an optimum chooses. Tied exponents forecast losses well, but have answered how the best size grows before any run
 has: as the root of compute. The others are taken where they are named."""
 
+_ANSWERED = ("chinchilla-tied",)
+"""The laws that are in no average that an optimum is sought in, for that reason."""
+
 _BUDGETS = 9
 _SIZES = 361
 _BEYOND = np.log(1e6)  # how far outside the sizes tried an optimum is followed; there it is no optimum but the edge of the grid
@@ -178,12 +181,23 @@ def weighed_surface(
 ) -> Fit:
     """Fit the surfaces of these cells together, weighed by what they forecast: `law="auto"` of size and data, and of unique examples.
 
+    It is without the surface that fixes how the best size grows: beside it the others have little weight, and no doubt is left.
+
     Raises: what `analysis.fit` raises.
     """
     table, columns = _with_inputs(runs, cells)
     inputs = columns if cells.repeats else columns[:2]
     return fit(
-        table, metric=metric, x=inputs, law="auto", cell=("cell",), objective=objective, bootstrap=bootstrap, level=level, seed=seed
+        table,
+        metric=metric,
+        x=inputs,
+        law="auto",
+        cell=("cell",),
+        objective=objective,
+        bootstrap=bootstrap,
+        level=level,
+        seed=seed,
+        without=_ANSWERED,
     )
 
 
