@@ -10,7 +10,7 @@ import pytest
 
 import analysis
 from analysis.fitting.fit import fit
-from scaling.errors import UsageError
+from scaling.errors import UnknownName, UsageError
 from tests.analysis.grids import EXAMPLES, chinchilla, grid
 
 
@@ -48,6 +48,21 @@ def test_the_bound_holds_the_truth_and_noise_widens_it(exact):
         assert choice.most > before.most
     surer = analysis.regret(grid(chinchilla, epochs=(0.06, 0.12, 0.25, 0.5, 1), noise=0.01), bootstrap=200, level=0.8)
     assert all(one.most < other.most for one, other in zip(surer.choices, noisy.choices, strict=True))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_surface_takes_part_that_fixes_how_the_best_size_grows(seed):
+    """One exponent for size and data has fewer coefficients to doubt, so it wins where runs are few, and leaves the choice without doubt."""
+    runs = grid(chinchilla, epochs=(0.06, 0.12, 0.25, 0.5, 1), noise=0.02, rng_seed=seed)
+    found = analysis.regret(runs, bootstrap=100)
+    assert found.members
+    assert "chinchilla-tied" not in found.members
+    assert fit(runs, x=("params", "examples_seen"), law="auto", bootstrap=100).backtest.weights["chinchilla-tied"] > 0.2
+
+
+def test_a_law_that_takes_no_part_has_to_exist():
+    with pytest.raises(UnknownName, match="chinchila"):
+        fit(grid(chinchilla), x=("params", "examples_seen"), law="auto", without=["chinchila"])
 
 
 def test_of_several_families_it_is_the_best_ones():
