@@ -16,9 +16,10 @@ from api.database import TheDatabase
 from api.pages.welcome import no_store
 from api.rendering import render
 from api.tables import csv_response, csv_route
-from api.v1.experiments import experiment_named
+from api.v1.experiments import experiment_named, experiment_row
 from api.v1.steering import ACTIONS
 from orchestrator.store import queries
+from orchestrator.store.grid_cells import grid_cells, troubled
 from orchestrator.store.progress import progress_of
 from orchestrator.store.steering import Steer, possible
 from scaling.columns import table_rows
@@ -29,20 +30,12 @@ __all__ = ["router"]
 
 _TROUBLE = (RunStatus.FAILED, RunStatus.DIVERGED, RunStatus.STOPPED, RunStatus.CANCELLED)
 _TROUBLE_SHOWN = 200
+_MOST_CELLS, _LEAST_BUDGETS = 600, 12
+"""Places of the grid that a page shows, about 250 bytes each; and budgets, however many models there are."""
 _NAMED = 12
 _AT_STEP = re.compile(r"step [0-9,]+")
 
 router = APIRouter()
-
-
-@dataclass(frozen=True)
-class Cell:
-    """Counts the runs of one (model, epochs): how many are done, and the best loss among them."""
-
-    finished: int
-    runs: int
-    best: float | None
-    best_run: str | None
 
 
 @router.get("/experiments/{name}.csv", **csv_route("/experiments/{name}.csv"))
@@ -57,30 +50,40 @@ def experiment_as_csv(name: str, database: TheDatabase) -> Response:
 def experiment_page(name: str, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
         return welcome
-    row, runs = experiment_named(database, name)
-    statuses = {str(run["status"]) for run in runs}
     with database.read() as session:
-        scheduler, revision = queries.scheduler(session), queries.revision(session, name)
-        pace = progress_of(session, name)
-    trouble = sorted((run for run in runs if run["status"] in _TROUBLE), key=lambda run: _TROUBLE.index(run["status"]))
+        row, scheduler, revision = experiment_row(session, name), queries.scheduler(session), queries.revision(session, name)
+        pace, cells, wrong = progress_of(session, name), grid_cells(session, name), troubled(session, name, _TROUBLE)
+        wrong.sort(key=lambda run: _TROUBLE.index(run["status"]))
+        shown = {run["id"]: place for place, run in enumerate(wrong[:_TROUBLE_SHOWN])}
+        trouble = sorted(queries.runs(session, experiment=name, ids=shown), key=lambda run: shown[run["id"]]) if shown else []
+    models = list(dict.fromkeys(cell.model for cell in cells))
+    budgets = sorted({cell.epochs for cell in cells}, key=lambda epochs: (epochs is None, epochs or 0.0))
     return render(
         request,
         "experiment.html",
         headers={"Cache-Control": "no-store"},  # who holds the lease depends on the time
         experiment=row,
-        actions=[steer for steer in ACTIONS if any(steer in possible(status) for status in statuses)],
+        actions=[steer for steer in ACTIONS if any(steer in possible(status) for status in row["runs"])],
         pace=pace,
-        failures=failures(name, runs, database.url),
+        failures=failures(name, wrong, database.url),
         scheduler=scheduler,
         revision=revision,
-        cells=_cells(runs),
-        models=list(dict.fromkeys(run["model"] for run in sorted(runs, key=lambda run: (run["family"] or "", run["params"] or 0)))),
-        budgets=sorted({run["epochs"] for run in runs}, key=lambda epochs: (epochs is None, epochs)),
-        trouble=trouble[:_TROUBLE_SHOWN],
-        trouble_count=len(trouble),
-        has_diverged=any(run["status"] == RunStatus.DIVERGED for run in trouble),
-        has_failed=any(run["status"] == RunStatus.FAILED for run in trouble),
+        cells={(cell.model, cell.epochs): cell for cell in cells},
+        models=models,
+        budgets=_spread(budgets, max(_LEAST_BUDGETS, _MOST_CELLS // max(1, len(models)))),
+        budget_count=len(budgets),
+        trouble=trouble,
+        trouble_count=len(wrong),
+        has_diverged=any(run["status"] == RunStatus.DIVERGED for run in wrong),
+        has_failed=any(run["status"] == RunStatus.FAILED for run in wrong),
     )
+
+
+def _spread(budgets: list[float | None], most: int) -> list[float | None]:
+    """Choose at most so many budgets, evenly from the smallest to the largest."""
+    if len(budgets) <= most:
+        return budgets
+    return [budgets[round(place * (len(budgets) - 1) / (most - 1))] for place in range(most)]
 
 
 @dataclass(frozen=True)
@@ -110,16 +113,3 @@ def failures(experiment: str, runs: Iterable[Mapping[str, Any]], db: str) -> lis
         command = command_line(["scaling", "retry", *which], db) if is_retried else None
         found.append(Failure(status, alike[0]["reason"].partition("\n")[0] if len(alike) == 1 else message, ids, command))
     return found
-
-
-def _cells(runs: Iterable[Mapping[str, Any]]) -> dict[tuple[str, float], Cell]:
-    groups: dict[tuple[str, float], list[Mapping[str, object]]] = defaultdict(list)
-    for run in runs:
-        groups[run["model"], run["epochs"]].append(run)
-    return {place: _cell(members) for place, members in groups.items()}
-
-
-def _cell(runs: list[Mapping[str, Any]]) -> Cell:
-    finished = [run for run in runs if run["status"] == RunStatus.FINISHED]
-    best = min((run for run in finished if run["val_loss"] is not None), key=lambda run: run["val_loss"], default=None)
-    return Cell(len(finished), len(runs), best["val_loss"] if best else None, best["id"] if best else None)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from api.database import Database, TheDatabase
 from api.json_answer import answers, json_answer
 from api.problems import naming_a_path
 from api.schemas.experiments import ExperimentAnswer, ExperimentsAnswer
-from orchestrator.store import queries
+from orchestrator.store import Session, queries
 from orchestrator.store.payloads import experiment_payload, experiments_payload
 from scaling.errors import UnknownName
 
-__all__ = ["experiment_named", "router"]
+__all__ = ["experiment_named", "experiment_row", "router"]
 
 router = APIRouter()
 
@@ -66,8 +68,14 @@ def experiment(name: str, database: TheDatabase) -> Response:
 
 def experiment_named(database: Database, name: str) -> tuple[dict[str, object], list[dict[str, object]]]:
     """Return the experiment's row and its runs. Raises `NotFound`."""
-    with naming_a_path(), database.read() as session:
+    with database.read() as session:
+        return experiment_row(session, name), queries.runs(session, experiment=name)
+
+
+def experiment_row(session: Session, name: str) -> dict[str, Any]:
+    """Return the experiment's row of `queries.experiments`. Raises `NotFound`."""
+    with naming_a_path():
         rows = {row["name"]: row for row in queries.experiments(session)}
         if name not in rows:
             raise UnknownName("experiment", name, rows)
-        return rows[name], queries.runs(session, experiment=name)
+        return rows[name]

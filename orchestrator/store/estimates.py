@@ -80,14 +80,13 @@ def measured_rates(session: Session) -> Rates:
     return rates
 
 
-def estimate_error(session: Session, run_ids: list[str] | None = None) -> float | None:
+def estimate_error(session: Session, wanted: Any = None) -> float | None:
     """Return the median of |actual / estimated − 1| of useful core-hours over finished runs (0.1 is 10 %); None when there are none.
 
-    A run's estimate is the one it was started with.
+    A run's estimate is the one it was started with. wanted: a query for the ids of the runs that count; None for all.
     """
-    query = select(Run.id, func.abs(Run.core_hours / Run.estimated_core_hours - 1)).where(
+    query = select(func.abs(Run.core_hours / Run.estimated_core_hours - 1)).where(
         Run.status == RunStatus.FINISHED, Run.estimated_core_hours > 0, Run.core_hours > 0
     )
-    wanted = None if run_ids is None else set(run_ids)
-    errors = [error for run, error in session.execute(query) if wanted is None or run in wanted]
+    errors = list(session.scalars(query if wanted is None else query.where(Run.id.in_(wanted))))
     return median(errors) if errors else None

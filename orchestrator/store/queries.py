@@ -396,7 +396,7 @@ def experiments(session: Session) -> list[dict[str, Any]]:
                 "saved": inherited / done if done else 0.0,
                 "allocated_core_hours": allocated,
                 "estimated_core_hours": estimated,
-                "estimate_error": estimate_error(session, [run for (run,) in session.execute(ids)]),
+                "estimate_error": estimate_error(session, ids),
                 "budget_core_hours": budget["core_hours"],
                 "budget_cost": budget["money"],
                 **experiment_cost(session, experiment, estimated),
