@@ -5,15 +5,20 @@
 
 Makes a store of so many finished runs, starts `scaling serve` over it, and a writer that advances a run twice a second and finishes one every five
 seconds. For each page it prints, in milliseconds: p50, p95 and p99 of n requests by some clients at once, the 304 of one that knows the page, its
-kilobytes of HTML, and the processor seconds that its fresh answer took once a run had finished. Asserts nothing; appends a row a page.
+kilobytes of HTML, and the processor seconds that its fresh answer took once a run had finished (the least of three). Where Chromium is
+installed, also how long a first view takes there: from the request, with an empty cache, until the charts are drawn, and the processor
+time of the page's process. Asserts nothing; appends a row a page. Whatever ends it, the server ends too.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import ctypes
 import http.client
 import os
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,12 +30,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from a_large_store import add_runs, large_store, run_rows
 from csv_table import markdown, rows_of
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 PAGES = ("/frontier", "/frontier/laws", "/frontier/trust", "/frontier/optimum", "/frontier/slices", "/learning-rate", "/plan", "/compare?by=model&a=nano-F1&b=nano-F3", "/runs", "/runs/{run}", "/experiments", "/experiments/made")  # fmt: skip
-COLUMNS = ("date", "runs", "page", "p50_ms", "p95_ms", "p99_ms", "not_modified_ms", "html_kb", "fresh_processor_seconds", "load")
+COLUMNS = ("date", "runs", "page", "p50_ms", "p95_ms", "p99_ms", "not_modified_ms", "html_kb", "fresh_processor_seconds", "first_view_ms", "first_view_processor_ms", "load")  # fmt: skip
 SCALING = str(Path(sys.executable).with_name("scaling"))
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -100,7 +109,8 @@ class Writer:
 @contextmanager
 def served(db: Path) -> Iterator[tuple[int, int]]:
     """Run `scaling serve` over the store: its port, and the id of the process that computes answers."""
-    with subprocess.Popen([SCALING, "serve", "--port", "0", "--db", str(db)], stderr=subprocess.PIPE, text=True) as server:
+    command = [SCALING, "serve", "--port", "0", "--db", str(db)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=_end_with_parent) as server:
         assert server.stderr is not None
         port = int(server.stderr.readline().split("/frontier")[0].rpartition(":")[2])
         try:
@@ -108,6 +118,51 @@ def served(db: Path) -> Iterator[tuple[int, int]]:
             yield port, _worker_of(server.pid)
         finally:
             server.terminate()
+
+
+def _end_with_parent() -> None:
+    """Let Linux end this process when its parent is gone, also where that was killed and could not say so."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+
+
+@contextmanager
+def chromium() -> Iterator[Browser | None]:
+    """Start Chromium; None where it is not installed."""
+    program = os.environ.get("SCALING_CHROMIUM") or shutil.which("chromium")
+    if program is None:
+        yield None
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def first_view(page: str, port: int, browser: Browser, times: int = 2) -> list[int]:
+    """Return milliseconds until a page that nobody has seen is there with its charts, and how many of them its process was at work.
+
+    Each time the cache is empty; the least of both, since others have the machine too.
+    """
+    took = []
+    for _ in range(times):
+        context = browser.new_context()
+        tab = context.new_page()
+        asked = context.new_cdp_session(tab)
+        asked.send("Performance.enable")
+        began = time.perf_counter()
+        tab.goto(f"http://127.0.0.1:{port}{page}", wait_until="load")
+        tab.wait_for_function("() => [...document.querySelectorAll('.chart')].every((chart) => chart.querySelector('.main-svg'))")
+        milliseconds = 1e3 * (time.perf_counter() - began)
+        metrics = {each["name"]: each["value"] for each in asked.send("Performance.getMetrics")["metrics"]}
+        took.append((milliseconds, 1e3 * metrics["ProcessTime"]))
+        context.close()
+    return [round(min(each)) for each in zip(*took, strict=True)]
 
 
 def _worker_of(server: int) -> int:
@@ -130,28 +185,35 @@ def processor_seconds(process: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def measured(page: str, port: int, worker: int, writer: Writer, times: int, clients: int) -> dict[str, object]:
-    """Measure one page: alone for a fresh answer, then by all clients while the writer is at work."""
+def measured(
+    page: str, port: int, worker: int, writer: Writer, times: int, clients: int, browser: Browser | None
+) -> dict[str, object]:
+    """Measure one page: alone for fresh answers and in the browser, then by all clients while the writer is at work."""
     writer.paused.set()
     client = Client(port)
     client.fresh(page)
-    writer.finish_one()
-    before = processor_seconds(worker)
-    headers, body = client.fresh(page)
-    took = processor_seconds(worker) - before
+    fresh = []
+    for _ in range(3):
+        writer.finish_one()
+        before = processor_seconds(worker)
+        headers, body = client.fresh(page)
+        fresh.append(processor_seconds(worker) - before)
     known = [client.get(page, headers.get("etag", "")) for _ in range(5)]
     unchanged = [milliseconds for milliseconds, status, *_ in known if status == 304]
     writer.paused.clear()
     with ThreadPoolExecutor(clients) as pool:
         asked = [pool.submit(lambda: [Client(port).get(page)[0] for _ in range(times // clients)]) for _ in range(clients)]
         took_ms = sorted(one for answer in asked for one in answer.result())
+    seen = ("", "") if browser is None else first_view(page, port, browser)
     return {
         "p50_ms": round(statistics.median(took_ms), 1),
         "p95_ms": round(took_ms[int(0.95 * (len(took_ms) - 1))], 1),
         "p99_ms": round(took_ms[int(0.99 * (len(took_ms) - 1))], 1),
         "not_modified_ms": round(statistics.median(unchanged), 1) if unchanged else "",
         "html_kb": round(len(body) / 1e3),
-        "fresh_processor_seconds": round(took, 2),
+        "fresh_processor_seconds": round(min(fresh), 2),
+        "first_view_ms": seen[0],
+        "first_view_processor_ms": seen[1],
     }
 
 
@@ -159,9 +221,21 @@ def table(path: Path) -> str:
     """A row a page, of the newest date for each number of runs."""
     rows = rows_of(path)
     newest = {row["runs"]: row["date"] for row in rows}
-    head = ["runs", "page", "p50, ms", "p95, ms", "p99, ms", "304, ms", "HTML, kB", "fresh answer, processor s"]
+    head = [
+        "runs",
+        "page",
+        "p50, ms",
+        "p95, ms",
+        "p99, ms",
+        "304, ms",
+        "HTML, kB",
+        "fresh answer, processor s",
+        "first view, ms",
+        "its process, ms",
+        "load",
+    ]
     shown = [row for row in rows if row["date"] == newest[row["runs"]]]
-    return markdown(head, [[f"{int(row['runs']):,}", f"`{row['page']}`", *(row[name] for name in COLUMNS[3:9])] for row in shown])
+    return markdown(head, [[f"{int(row['runs']):,}", f"`{row['page']}`", *(row[name] for name in COLUMNS[3:])] for row in shown])
 
 
 def main() -> None:
@@ -176,6 +250,7 @@ def main() -> None:
     if options.what == "table":
         print(table(options.csv))
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was begun is ended and removed
     date, is_new = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M"), not options.csv.exists()
     with tempfile.TemporaryDirectory() as folder, options.csv.open("a", newline="") as file:
         out = csv.DictWriter(file, COLUMNS)
@@ -184,12 +259,13 @@ def main() -> None:
         db = Path(folder) / "large.db"
         large_store(db, options.runs)
         writer = Writer(db, options.runs)
-        with served(db) as (port, worker):
+        with served(db) as (port, worker), chromium() as browser:
             for page in options.pages:
                 link = page.replace("{run}", run_rows(1)[0]["id"])
-                found = measured(link, port, worker, writer, options.n, options.clients)
+                found = measured(link, port, worker, writer, options.n, options.clients, browser)
                 row = {"date": date, "runs": options.runs, "page": page, **found, "load": round(os.getloadavg()[0], 1)}
                 out.writerow(row)
+                file.flush()
                 print("  ".join(f"{name} {row[name]}" for name in COLUMNS[2:]), flush=True)
         writer.close()
 

@@ -70,7 +70,7 @@ def _interpolated(cells: GridCells, loss: np.ndarray) -> list[Slice]:
     grid = np.linspace(low, high, _SLICES) if high > low else np.array([])
     from scipy.interpolate import CubicSpline  # here: it takes .2 s to import, and a fit asks for none
 
-    splines = [CubicSpline(u, mean) if len(u) >= 2 else None for u, mean, *_ in curves] if len(grid) else []
+    splines = {number: CubicSpline(u, mean) for number, (u, mean, *_) in enumerate(curves) if len(u) >= 2} if len(grid) else {}
     found = []
     for budget in grid:
         there = [number for number, (u, *_) in enumerate(curves) if len(u) >= 2 and u[0] - 1e-9 <= budget <= u[-1] + 1e-9]

@@ -96,7 +96,7 @@ def _with_rows(table: pd.DataFrame, changed: set[str], rows: list[dict[str, Any]
         order += place.values()
     if len(order) < len(ids) + len(place) and any(name in table for name in RECIPE_NEUTRAL):
         return None  # the runs that are left may agree
-    columns = {name: _joined(table[name], [row[name] for row in rows], np.array(order), name) for name in table}
+    columns = {name: _joined(table[name], [row[name] for row in rows], np.array(order), name) for name in map(str, table)}
     known = {name: column for name, column in columns.items() if column is not None}
     return pd.DataFrame(known) if len(known) == len(columns) and order else None
 
