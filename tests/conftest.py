@@ -31,7 +31,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Made once for each program: all commands of `scaling` anew for each that a test runs would take 25 ms of it.
 typer.main.get_command = typer.testing._get_command = cache(typer.main.get_command)
 
-_upgrade = schema._upgrade
+upgrade = schema._upgrade
+"""The migrations themselves, for tests about them."""
 _tables: list[str] = []
 """The statements that make in another empty file of SQLite what the migrations made in this process's first one."""
 
@@ -43,7 +44,7 @@ def _upgrade_once(connection):
         for statement in _tables:
             connection.exec_driver_sql(statement)
         return
-    _upgrade(connection)
+    upgrade(connection)
     if is_empty_file:
         _tables.extend(
             line for line in connection.connection.driver_connection.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;")

@@ -23,6 +23,7 @@ from scaling.cli.predict import predict_command
 from scaling.cli.transfer import transfer_command
 from scaling.errors import StoreError, UnknownName, UsageError
 from tests.api import small_grid
+from tests.conftest import upgrade
 
 FIT = {"law": "power", "metric": "val_loss", "on": "frontier", "level": 0.95, "run_ids": ["a" * 16]}
 ROW = {
@@ -82,8 +83,9 @@ def test_a_store_of_the_version_before_is_brought_up_to_date(tmp_path, monkeypat
     from alembic import command
 
     head = schema.head_revision()
-    upgrade = command.upgrade
-    monkeypatch.setattr(command, "upgrade", lambda config, _: upgrade(config, "0001"))
+    up_to = command.upgrade
+    monkeypatch.setattr(schema, "_upgrade", upgrade)
+    monkeypatch.setattr(command, "upgrade", lambda config, _: up_to(config, "0001"))
     Store.open(str(tmp_path / "old.db")).close()
     monkeypatch.undo()
     with Store.open(str(tmp_path / "old.db")) as store:
