@@ -1,4 +1,4 @@
-"""Files for the browser, all served from here: plotly.js as the Python package ships it, swagger-ui, and our own style and scripts.
+"""Files for the browser, all served from here: plotly.js (`analysis.figures.script`), swagger-ui, and our own style and scripts.
 
 swagger-ui lies in static/swagger as npm's `swagger-ui-dist` has it, compressed; its licence stands beside it.
 
@@ -17,7 +17,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from analysis import presentation
-from analysis.figures.script import plotly_js, plotly_version
+from analysis.figures.script import plotly_js, plotly_js_packed, plotly_version
 
 __all__ = ["asset_url", "router"]
 
@@ -64,7 +64,7 @@ def asset(file: str, request: Request) -> Response:
 @cache
 def _asset(name: str) -> _Asset:
     if name == PLOTLY:
-        return _Asset(plotly_js().encode())
+        return _Asset(plotly_js().encode(), plotly_js_packed())
     if name in _SWAGGER:
         packed = files("api").joinpath("static", "swagger", f"{name}.gz").read_bytes()
         return _Asset(gzip.decompress(packed), packed)

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from plotly.offline import get_plotlyjs_version
 
 import analysis
 from analysis.figures import best_model_figure, frontier_figure, learning_rate_figure, residuals_figure
 from analysis.figures.axes import log_ticks, tick_texts
+from analysis.figures.script import plotly_js, plotly_version
 from analysis.figures.style import looks
 
 fit_power = partial(analysis.fit, law="power")
@@ -126,6 +128,12 @@ def test_every_figure_is_plain_svg_and_json(nfnet, frontier, sweep):
         assert {trace.type for trace in figure.data} == {"scatter"}
         assert figure.layout.paper_bgcolor == "rgba(0, 0, 0, 0)"
         json.loads(figure.to_json())
+
+
+def test_the_script_is_of_the_version_that_plotly_writes_figures_for():
+    assert plotly_version().split(".")[0] == get_plotlyjs_version().split(".")[0]
+    assert f"basic - minified) v{plotly_version()}" in plotly_js()[:200]
+    assert "</script" not in plotly_js()
 
 
 @pytest.mark.parametrize(
