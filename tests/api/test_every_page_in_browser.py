@@ -128,6 +128,9 @@ def look_at(seen, url):
     page.set_viewport_size({"width": NARROW, "height": 900})
     page.emulate_media(color_scheme="dark")
     until(lambda: page.locator(".chart[data-narrow=true]").count() == charts)
+    if "/docs" in url:  # its script hears of the theme, when the style sheets have it already
+        page.locator("html.dark-mode").wait_for(state="attached")
+        page.evaluate("Promise.allSettled(document.getAnimations().map((animation) => animation.finished))")
     page.wait_for_timeout(150 if charts else 0)  # plotly.js waits a tenth of a second before it follows the window
     assert page.evaluate(IN_PART) == [], "a chart is drawn over what stands below it"
     assert page.evaluate("document.documentElement.scrollWidth") <= NARROW
