@@ -128,7 +128,9 @@ def _of_no_use(law: Law, sample: Sample, letters: Sequence[str], objective: Obje
     at_twice = largest * np.where(grows, 2.0 ** (1 / grows.sum()), 1.0)[:, None]
     tangent = tangent_at(law, own, point.theta[0], objective, point.at_bound[0])
     slope = np.where(tangent.kept, law.log_curve_jacobian(at_twice, point.theta[0])[0], 0.0)
-    return _OPEN if np.sqrt(slope @ covariance_of(tangent) @ slope) > _GUESS else ""
+    with np.errstate(invalid="ignore", over="ignore"):
+        variance = slope @ covariance_of(tangent) @ slope
+    return "" if variance <= _GUESS**2 else _OPEN  # one that is no number says nothing either
 
 
 def automatic(
