@@ -9,6 +9,7 @@ import asyncio
 import os
 import signal
 import threading
+from abc import ABC, abstractmethod
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
@@ -25,15 +26,18 @@ _THREADS = 4
 _routes: FastAPI | None = None
 
 
-class Worker:
-    """Computes answers, one link at a time: `begin` returns the future of a `Reply`."""
+class Worker(ABC):
+    """Computes answers, one link at a time."""
 
+    @abstractmethod
     def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
-        raise NotImplementedError
+        """Begin the answer to a link, and return the future of it."""
 
+    @abstractmethod
     def warm(self) -> None:
         """Load what the first answer needs, before anybody asks."""
 
+    @abstractmethod
     def close(self) -> None:
         """End it; what is under way is given up."""
 
@@ -46,6 +50,9 @@ class InThreads(Worker):
 
     def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
         return self._pool.submit(_answered, self._app, path, query, accept, state)
+
+    def warm(self) -> None:
+        return None  # this process has loaded what it needs
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
