@@ -14,19 +14,17 @@ from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
 from orchestrator.store.membership import among
-from orchestrator.store.models import IS_FINETUNED, Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run, StoreId
+from orchestrator.store.models import IS_FINETUNED, Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run
 from orchestrator.store.pace import shared_core_hours
 from orchestrator.store.prices import all_prices, cost_columns, experiment_cost
 from orchestrator.store.recipes import recipes_of, settings_of
 from orchestrator.store.skipped import skipped_examples
-from orchestrator.store.trunks import pinned_steps
 from scaling.columns import FINETUNING, PRETRAINING
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import NO_BETTER_THAN_GUESSING, AttemptOutcome, RunStatus
 
 __all__ = [
     "INTERRUPTED",
-    "checkpoint_owners",
     "core_hours",
     "count_runs",
     "experiment_counts",
@@ -196,39 +194,6 @@ def run_id(session: Session, prefix: str) -> str:
 def results(session: Session, ids: Iterable[str]) -> Sequence[Row[str, RunStatus, float | None, float]]:
     """List the results of these runs so far: `id`, `status`, `val_loss`, `core_hours`. Ids that the store does not have are left out."""
     return session.execute(select(Run.id, Run.status, Run.val_loss, Run.core_hours).where(Run.id.in_(list(ids)))).all()
-
-
-def checkpoint_owners(session: Session) -> list[dict[str, Any]]:
-    """List the attempts whose checkpoints nobody will go on from: those of finished and diverged runs.
-
-    A row has:
-
-    - `run_id`, `number`, `directory`
-    - `is_ours`: false under an earlier id of the store, where the original of a copy may need them
-    - `keep_step`: the run's last checkpoint, where it is this attempt's
-    - `branch_steps`: from which other runs may yet start
-
-    A run that may go on is not among them: its older checkpoints are what it falls back to when the newest is damaged.
-    """
-    pinned = pinned_steps(session)
-    own = session.scalar(select(StoreId.id).order_by(StoreId.number.desc()).limit(1))
-    query = (
-        select(Attempt.run_id, Attempt.number, Attempt.directory, Attempt.store, Run.resume_attempt, Run.resume_step)
-        .join(Run, Run.id == Attempt.run_id)
-        .where(Run.status.in_((RunStatus.FINISHED, RunStatus.DIVERGED)))
-        .order_by(Attempt.run_id, Attempt.number)
-    )
-    return [
-        {
-            "run_id": run,
-            "number": number,
-            "directory": folder,
-            "is_ours": store in (None, own),
-            "keep_step": step if owner == number else None,
-            "branch_steps": sorted(at for of, by, at in pinned if (of, by) == (run, number)),
-        }
-        for run, number, folder, store, owner, step in session.execute(query)
-    ]
 
 
 def siblings(session: Session, run_id: str, limit: int = 100) -> list[dict[str, Any]]:

@@ -39,7 +39,8 @@ def gc_command(
     All logs and events are kept. So is what was written before the database was
     copied, restored or taken to another disk: the original of a copy may need it.
     """
-    from orchestrator.store import open_readonly, queries
+    from orchestrator.store import open_readonly
+    from orchestrator.store.checkpoint_owners import checkpoint_owners
     from scaling.cli.output import print_json, print_text
     from scaling.cli.runs_input import refuse_both
     from scaling.columns import SCHEMA_VERSION
@@ -48,7 +49,7 @@ def gc_command(
     refuse_both(as_json, as_csv)
     store = open_readonly(db)
     with store.read() as session:
-        attempts = queries.checkpoint_owners(session)
+        attempts = checkpoint_owners(session)
     found: list[dict[str, Any]] = []
     kept = freed = others = 0
     seen: set[Path] = set()

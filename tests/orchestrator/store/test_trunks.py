@@ -6,6 +6,7 @@ from orchestrator.experiments_file import read_spec
 from orchestrator.planning.plan import make_plan
 from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import ledger, queries
+from orchestrator.store.checkpoint_owners import checkpoint_owners
 from orchestrator.store.grid import accept, waiting_runs
 from orchestrator.store.ledger import Charge
 from orchestrator.store.lineage import Share, lineage_of
@@ -317,9 +318,7 @@ def test_checkpoints_that_a_run_may_yet_start_from_stay(store):
 
     def kept():
         with store.read() as session:
-            return [
-                (row["keep_step"], row["branch_steps"]) for row in queries.checkpoint_owners(session) if row["run_id"] == PARENT
-            ]
+            return [(row["keep_step"], row["branch_steps"]) for row in checkpoint_owners(session) if row["run_id"] == PARENT]
 
     assert kept() == [(400, [80])]
     child = granted(store, CHILD)
