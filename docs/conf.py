@@ -26,21 +26,23 @@ html_title = f"scaling {version}"
 html_static_path = ["site"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_use_index = False
 html_show_sphinx = False
 myst_heading_anchors = 4
 myst_links_external_new_tab = False
 suppress_warnings: list[str] = []
 
 _SECTION = re.compile(r"^## (.+)$", re.M)
-_PAGE = re.compile(r"\]\((\w+)\.md\)")
+_PAGE = re.compile(r"^- \[[^\]]+\]\((\w+)\.md\)", re.M)
 
 
 def navigation(index: str) -> str:
     """Make the tables of contents of the site from the lists of index.md: a section each, of the pages that it links."""
     _, *parts = _SECTION.split(index)
     made = [
-        f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(_PAGE.findall(body)) + "\n```\n"
+        f"```{{toctree}}\n:hidden:\n:caption: {title}\n\n" + "\n".join(pages) + "\n```\n"
         for title, body in zip(parts[::2], parts[1::2], strict=True)
+        if (pages := _PAGE.findall(body))
     ]
     return "\n".join(made)
 
@@ -67,4 +69,4 @@ def _add_dark_pictures(app: Sphinx, document: nodes.document) -> None:
 def setup(app: Sphinx) -> None:
     app.add_lexer("csv", TextLexer)
     app.connect("source-read", _add_navigation)
-    app.connect("doctree-read", _add_dark_pictures)
+    app.connect("doctree-read", _add_dark_pictures, priority=100)  # before Sphinx collects the pictures that it copies

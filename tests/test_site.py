@@ -69,6 +69,17 @@ def test_nothing_is_asked_of_another_host(site):
     assert [(path.name, *each) for path in files for each in elsewhere(path)] == []
 
 
+def test_what_a_page_loads_is_there(site):
+    """Pictures for the dark theme too, which are added to the pages beside those that Sphinx finds itself."""
+    loaded = {
+        (path.name, address.partition("?")[0].partition("#")[0])
+        for path in site.glob("*.html")
+        for _, address in Loads(path.read_text()).found
+    }
+    assert any(address.endswith("_dark.webp") for _, address in loaded)
+    assert [each for each in loaded if each[1] and not each[1].startswith("data:") and not (site / each[1]).is_file()] == []
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -93,13 +104,16 @@ def test_the_site_has_each_page_with_its_title_and_navigation(site):
     navigation = (site / "index.html").read_text().partition('class="sidebar-tree"')[2].partition("</aside>")[0]
     for page in PAGES:
         assert page.name == "index.md" or f'href="{page.stem}.html"' in navigation, page.name
-    for kind in ("Tutorial", "How-to guides", "Reference", "Explanations"):
+    for kind in ("Tutorial", "How to train", "How to use other machines", "How to ask your runs", "Reference", "Explanations"):
         assert f">{kind}</span>" in navigation
 
 
-def test_the_index_lists_every_page_once():
-    listed = re.findall(r"^- \[[^\]]+\]\((\w+\.md)\)", (DOCS / "index.md").read_text(), re.M)
-    assert sorted(listed) == [page.name for page in PAGES if page.name != "index.md"]
+def test_the_index_lists_every_page_once_by_its_title():
+    listed = re.findall(r"^- \[([^\]]+)\]\((\w+\.md)\)", (DOCS / "index.md").read_text(), re.M)
+    titles = sorted(
+        (page.name, page.read_text().partition("\n")[0].removeprefix("# ")) for page in PAGES if page.name != "index.md"
+    )
+    assert sorted((name, title) for title, name in listed) == titles
 
 
 @pytest.mark.parametrize("path", [*sorted(ROOT.glob("*.md")), *PAGES], ids=lambda path: path.name)

@@ -8,7 +8,8 @@ from typing import Any, get_args, get_origin
 
 import typer.main
 
-from docs.reference.markdown import code, table
+from docs.reference.docstrings import first_sentence
+from docs.reference.markdown import code, link, table
 from scaling.cli.app import app
 
 __all__ = ["text"]
@@ -16,7 +17,10 @@ __all__ = ["text"]
 
 def text() -> str:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
-    return "\n\n".join("\n\n".join(_parts(name, command)) for name, command in commands.items())
+    listed = table(
+        ("command", "what it does"), ((link(code(f"scaling {name}")), first_sentence(each.help)) for name, each in commands.items())
+    )
+    return "\n\n".join([listed, *("\n\n".join(_parts(name, command)) for name, command in commands.items())])
 
 
 def _parts(name: str, command: Any) -> Iterator[str]:

@@ -44,5 +44,5 @@ def summary(thing: object) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """Return a text up to its first full stop that ends a sentence."""
-    return re.split(r"(?<=[.:])\s+(?=[A-Z`])", " ".join(text.split()), maxsplit=1)[0].rstrip(":")
+    """Return a text up to its first full stop or question mark that ends a sentence."""
+    return re.split(r"(?<=[.:?])\s+(?=[A-Z`\"])", " ".join(text.split()), maxsplit=1)[0].rstrip(":")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from http import HTTPStatus
 
 from api.problems import code_of, status_of
 from docs.reference.docstrings import summary
@@ -21,5 +20,4 @@ def _rows() -> Iterator[tuple[str, ...]]:
     for name in errors.__all__:
         kind = getattr(errors, name)
         if isinstance(kind, type) and issubclass(kind, errors.ScalingError):
-            status = HTTPStatus(status_of(kind))
-            yield code(code_of(kind)), str(kind.exit_code), f"{status.value} {status.phrase}", summary(kind)
+            yield code(code_of(kind)), str(kind.exit_code), str(int(status_of(kind))), summary(kind)

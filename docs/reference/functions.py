@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Iterator
 
 import scaling
+from docs.reference.docstrings import first_sentence, summary
+from docs.reference.markdown import code, link, table
 
 __all__ = ["text"]
 
@@ -23,7 +25,12 @@ class _Raw:
 
 
 def text() -> str:
-    return "\n\n".join(_parts())
+    headings = [code(f"scaling.{name}") for name in scaling.__all__]
+    listed = (
+        (link(heading, headings[:place]), first_sentence(summary(getattr(scaling, name))))
+        for place, (heading, name) in enumerate(zip(headings, scaling.__all__, strict=True))
+    )
+    return "\n\n".join([table(("name", "what it is for"), listed), *_parts()])
 
 
 def _parts() -> Iterator[str]:

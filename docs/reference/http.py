@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from api.app import create_app
-from docs.reference.markdown import code, table
+from docs.reference.markdown import code, link, table
 
 __all__ = ["text"]
 
@@ -16,6 +16,14 @@ def text() -> str:
 
 
 def _parts(api: Mapping[str, Any]) -> Iterator[str]:
+    yield table(
+        ("route", "what it answers"),
+        (
+            (link(code(f"{method.upper()} {path}")), _sentence(route["summary"]))
+            for path, methods in api["paths"].items()
+            for method, route in methods.items()
+        ),
+    )
     for path, methods in api["paths"].items():
         for method, route in methods.items():
             yield f"## `{method.upper()} {path}`"

@@ -55,10 +55,11 @@ def pages() -> dict[str, str]:
 def section_of(text: str, section: str) -> str:
     """Return the text below a heading, with the heading, up to the next one of its level or above. Raises `UnknownName`.
 
-    section: as links spell it, `too-few-points`.
+    section: as links spell it, `too-few-points`; of headings that are spelled alike the second is `too-few-points-1`.
     """
     headings = list(_HEADING.finditer(_without_code(text)))
-    anchors = [re.sub(r"[^\w -]", "", found[2].lower()).replace(" ", "-") for found in headings]
+    spelled = [re.sub(r"[^\w -]", "", found[2].lower()).replace(" ", "-") for found in headings]
+    anchors = [f"{each}-{times}" if (times := spelled[:place].count(each)) else each for place, each in enumerate(spelled)]
     if section not in anchors:
         raise UnknownName("section", section, anchors)
     place = anchors.index(section)
