@@ -62,13 +62,13 @@ def end_of_the_log(run_id: str, database: TheDatabase) -> Response:
 def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
     if (welcome := no_store(request, database)) is not None:
         return welcome
-    run, curves = run_with_curves(database, run_id)
-    if run["id"] != run_id:  # one run, one link
-        return RedirectResponse(f"/runs/{run['id']}", 307)
+    with naming_a_path(), database.read() as session:
+        run = queries.run_detail(session, run_id)
+        if run["id"] != run_id:  # one run, one link
+            return RedirectResponse(f"/runs/{run['id']}", 307)
+        curves, alike = queries.metrics(session, run_id), queries.siblings(session, run_id)
     forecast = forecast_remembered(database, run)
     seconds = {name: sum(attempt[f"{name}_seconds"] or 0.0 for attempt in run["attempt_rows"]) for name in SPENT_ON}
-    with database.read() as session:
-        alike = queries.siblings(session, run["id"])
     log = _log(run)
     return render(
         request,

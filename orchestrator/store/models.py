@@ -25,7 +25,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Double, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from orchestrator.resources import Resources, RunOptions
@@ -125,7 +125,8 @@ class Run(Base):
         Index("runs_by_status", "status", "priority"),
         Index("runs_by_cell", "family", "model", "epochs"),
         Index("runs_by_creation", "created_at", "id"),
-    )
+        Index("runs_by_pace", "family", "model", "shape", "accelerator", "cores", "imported_from", "inherited_core_hours", "core_hours", "step", sqlite_where=text("status = 'finished'"), postgresql_where=text("status = 'finished'")),
+    )  # fmt: skip
 
     id: Mapped[str] = mapped_column(String(16), primary_key=True)
     family: Mapped[str] = mapped_column(String(100))

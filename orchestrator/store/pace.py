@@ -7,17 +7,17 @@ adds up as before, and a run's own seconds are in its attempts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, select
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Run
 from scaling.accelerators import core_hours
 from scaling.outcomes import RunStatus
 
-__all__ = ["SHORT_SECONDS", "shared_core_hours", "shown_core_hours"]
+__all__ = ["IS_SHORT", "SHORT_SECONDS", "shared_core_hours", "shown_core_hours"]
 
 SHORT_SECONDS = 60.0
 """Training seconds below which a finished run shares its pace. Start-up, other processes and the clock of the CPU move a minute by a few
@@ -26,29 +26,29 @@ per cent."""
 _ALIKE: Any = (Run.shape, Run.family, Run.model, Run.accelerator, Run.cores)
 """Runs with these in common take the same steps on the same kind of device."""
 _SHORT: Any = and_(
-    Run.status == RunStatus.FINISHED,
+    Run.status == bindparam(None, RunStatus.FINISHED, literal_execute=True),  # the index `runs_by_pace` is of this status alone
     Run.imported_from.is_(None),
-    Run.inherited_core_hours == 0.0,
+    Run.inherited_core_hours == 0.0,  # steps of another's trunk were paid for there
     Run.core_hours > 0.0,
     Run.core_hours < Run.cores * core_hours(1, SHORT_SECONDS),
     Run.step > 0,
 )
-"""`_is_short` in SQL."""
+IS_SHORT: Any = func.coalesce(_SHORT, False).label("is_short")
+"""Says of a row of `runs` whether the run is short: it has finished, and trained for less than `SHORT_SECONDS`."""
 
 
-def shared_core_hours(session: Session, runs: Iterable[Run | Row[Any]]) -> dict[str, float]:
-    """Map the id of each short run of `runs` to useful core-hours: its steps at the mean pace of all short runs like it."""
-    short = [run for run in runs if _is_short(run)]
+def shared_core_hours(session: Session, runs: Collection[Row[Any]]) -> dict[str, float]:
+    """Map the id of each short run of `runs` to useful core-hours: its steps at the mean pace of all short runs like it.
+
+    runs: rows of the columns of `runs`, and of `IS_SHORT`.
+    """
+    short = [run for run in runs if run.is_short]
     if not short:
         return {}
-    query = (
-        select(*_ALIKE, func.sum(Run.core_hours), func.sum(Run.step))
-        .where(_SHORT, Run.shape.in_({run.shape for run in short}))
-        .group_by(*_ALIKE)
-    )
+    like_them = [column.in_({getattr(run, column.key) for run in short}) for column in (Run.family, Run.model, Run.shape)]
+    query = select(*_ALIKE, func.sum(Run.core_hours), func.sum(Run.step)).where(_SHORT, *like_them).group_by(*_ALIKE)
     pace = {tuple(alike): float(hours) / int(steps) for *alike, hours, steps in session.execute(query)}
-    found = {run.id: (run.step, pace.get((run.shape, run.family, run.model, run.accelerator, run.cores))) for run in short}
-    return {run: step * hours for run, (step, hours) in found.items() if hours is not None}  # None: it was taken up again just now
+    return {run.id: run.step * pace[run.shape, run.family, run.model, run.accelerator, run.cores] for run in short}
 
 
 def shown_core_hours() -> ColumnElement[float | None]:
@@ -62,15 +62,3 @@ def shown_core_hours() -> ColumnElement[float | None]:
     )
     own = func.nullif(Run.core_hours, 0)
     return case((_SHORT, func.coalesce(Run.step * pace.correlate(Run).scalar_subquery(), own)), else_=own)
-
-
-def _is_short(run: Run | Row[Any]) -> bool:
-    """Say whether a finished run trained for less than `SHORT_SECONDS`, all steps its own: those of another's trunk were paid for there."""
-    return (
-        run.status is RunStatus.FINISHED
-        and run.imported_from is None
-        and not run.inherited_core_hours
-        and run.cores is not None
-        and run.step > 0
-        and 0.0 < run.core_hours < core_hours(run.cores, SHORT_SECONDS)
-    )

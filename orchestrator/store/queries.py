@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, case, func, or_, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from orchestrator.store import finetunings, lease, searches
 from orchestrator.store.asked_runs import OLDEST, beyond, conditions, ordered
@@ -15,7 +15,7 @@ from orchestrator.store.estimates import estimate_error
 from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
 from orchestrator.store.membership import among
 from orchestrator.store.models import IS_FINETUNED, Attempt, Evaluation, Experiment, ExperimentRun, Metric, Run
-from orchestrator.store.pace import shared_core_hours
+from orchestrator.store.pace import IS_SHORT, shared_core_hours
 from orchestrator.store.prices import all_prices, cost_columns, experiment_cost
 from orchestrator.store.recipes import recipes_of, settings_of
 from orchestrator.store.skipped import skipped_examples
@@ -84,7 +84,7 @@ def runs(
     shown = None if limit is None and ids is None else [run.id for run in found]
     wanted_by, attempts = _experiments_of(session, shown), _attempt_counts(session, shown)
     gone, shared = is_gone(session), shared_core_hours(session, found)
-    searched, recipes = searches.searched_besides(session, experiment), recipes_of(session, shown)
+    searched, recipes = searches.searched_besides(session, experiment, runs=shown), recipes_of(session, shown)
     prices, rows = all_prices(session), []
     for run in found:
         row = run_row(run, wanted_by.get(run.id, []), *attempts.get(run.id, (0, None)), gone=gone)
@@ -172,7 +172,7 @@ _PLAIN_RUN_COLUMNS = (
 )  # fmt: skip
 
 
-_ROW: Any = [column for column in Run.__table__.c if column.name not in ("config", "resources", "options")]
+_ROW: Any = [*(column for column in Run.__table__.c if column.name not in ("config", "resources", "options")), IS_SHORT]
 """What a row of a run is made from. It does not show these three, and their JSON is most of what the table holds."""
 
 
@@ -183,12 +183,14 @@ def run_ids_like(session: Session, prefix: str) -> list[str]:
 
 def run_id(session: Session, prefix: str) -> str:
     """Return the run id that begins with `prefix`. Raises `UnknownName` when no run has it, `UsageError` when several have."""
+    if session.scalar(select(Run.id).where(Run.id == prefix)):  # a scan looks for the others
+        return prefix
     ids = run_ids_like(session, prefix)
     if not ids:
         raise UnknownName("run", prefix, session.scalars(select(Run.id).limit(1000)), hint="`scaling runs` lists them")
-    if len(ids) > 1 and prefix not in ids:
+    if len(ids) > 1:
         raise UsageError(f"run {prefix!r} is not unique: {', '.join(ids[:4])} …", hint="give more digits")
-    return prefix if prefix in ids else ids[0]
+    return ids[0]
 
 
 def results(session: Session, ids: Iterable[str]) -> Sequence[Row[str, RunStatus, float | None, float]]:
@@ -198,7 +200,7 @@ def results(session: Session, ids: Iterable[str]) -> Sequence[Row[str, RunStatus
 
 def siblings(session: Session, run_id: str, limit: int = 100) -> list[dict[str, Any]]:
     """List the runs of the same model, data set, epochs and batch size, by learning rate and seed; the run is among them."""
-    run = session.get_one(Run, run_id)
+    run = session.execute(select(*_ROW).where(Run.id == run_id)).one()
     alike = [
         getattr(Run, name) == getattr(run, name) for name in ("family", "model", "dataset", "epochs", "batch_size", "rehearsal")
     ]
@@ -213,15 +215,14 @@ def siblings(session: Session, run_id: str, limit: int = 100) -> list[dict[str, 
 def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     """Return one run by a unique prefix of its id: its row, config, attempts and evaluations. Raises as `run_id`."""
     found = run_id(session, prefix)
-    run = session.get(Run, found, options=[selectinload(Run.attempts), selectinload(Run.evaluations)])
-    assert run is not None
-    wanted_by = _experiments_of(session, [run.id])
-    packed = max((attempt.packed for attempt in run.attempts), default=None)
-    gone = is_gone(session)
-    row = run_row(run, wanted_by.get(run.id, []), len(run.attempts), packed, gone=gone)
-    row |= {"core_hours": shared_core_hours(session, [run]).get(run.id, row["core_hours"])}
+    run = session.execute(select(*_ROW, Run.config, Run.resources, Run.options).where(Run.id == found)).one()
+    attempts = session.scalars(select(Attempt).where(Attempt.run_id == found).order_by(Attempt.number)).all()
+    evaluations = session.scalars(select(Evaluation).where(Evaluation.run_id == found).order_by(Evaluation.step)).all()
+    gone, packed = is_gone(session), max((attempt.packed for attempt in attempts), default=None)
+    row = run_row(run, _experiments_of(session, [found]).get(found, []), len(attempts), packed, gone=gone)
+    row |= {"core_hours": shared_core_hours(session, [run]).get(found, row["core_hours"])}
     return row | {
-        "searched": searches.searched_besides(session).get(run.id) or row.get("searched", ""),
+        "searched": searches.searched_besides(session, runs=[found]).get(found) or row.get("searched", ""),
         **(settings_of(run.config) if run.macs is None else {}),
         **cost_columns(row, all_prices(session)),
         "config": run.config if run.imported_from is None else run.config | {"columns": run.scores},
@@ -231,8 +232,8 @@ def run_detail(session: Session, prefix: str) -> dict[str, Any]:
         "provisional": run.provisional,
         "estimated_core_hours": run.estimated_core_hours,
         "code_version": run.code_version,
-        "attempt_rows": [_attempt_row(attempt, gone) for attempt in run.attempts],
-        "evaluations": [_evaluation_row(evaluation) for evaluation in run.evaluations],
+        "attempt_rows": [_attempt_row(attempt, gone) for attempt in attempts],
+        "evaluations": [_evaluation_row(evaluation) for evaluation in evaluations],
     }
 
 
@@ -265,11 +266,12 @@ def metrics(session: Session, run_id: str) -> dict[str, list[tuple[int, float | 
     query = select(Metric.name, Metric.step, Metric.value).where(Metric.run_id == run_id).order_by(Metric.name, Metric.step)
     for name, step, value in session.execute(query):
         curves.setdefault(name, []).append((step, value))
-    run = session.get(Run, run_id)
-    if run is not None and run.inherited_core_hours and run.parent_id is not None and run.parent_step is not None:
-        trunk = metrics(session, run.parent_id)
+    origin = select(Run.parent_id, Run.parent_step).where(Run.id == run_id, Run.inherited_core_hours != 0.0)
+    parent, parent_step = session.execute(origin).one_or_none() or (None, None)
+    if parent is not None and parent_step is not None:
+        trunk = metrics(session, parent)
         for name, points in curves.items():
-            begins = min(run.parent_step + 1, points[0][0])
+            begins = min(parent_step + 1, points[0][0])
             curves[name] = [point for point in trunk.get(name, ()) if point[0] < begins] + points
     return curves
 

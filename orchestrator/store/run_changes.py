@@ -5,7 +5,8 @@ row of `queries.runs` may have:
 
 - its own row, an attempt's begin or packing, the experiments that want it;
 - a new revision of such an experiment, which may state other prices, and what is searched for in its cell;
-- the pace of short runs like it, which they share (`store.pace`).
+- the pace of short runs like it, which they share (`store.pace`). All of them get numbers at each finish: 5 ms of processor time for 1,200
+  runs, 80 ms for 12,000.
 
 A writer holds the database's one lock for writers from its begin to its commit, and SQLite allows no other. So a reader that has seen
 number n has seen every smaller one. A run that was deleted keeps its number. That a scheduler has died is written by nobody and has no number.

@@ -225,8 +225,11 @@ def cells(session: Session, experiment: str | None = None) -> list[dict[str, Any
     ]
 
 
-def searched_besides(session: Session, experiment: str | None = None) -> dict[str, str]:
-    """Map the runs of cells with a second setting to its name, where an experiment (this one) searches for it and wants the run."""
+def searched_besides(session: Session, experiment: str | None = None, *, runs: Collection[str] | None = None) -> dict[str, str]:
+    """Map the runs of cells with a second setting to its name, where an experiment (this one) searches for it and wants the run.
+
+    runs: only these ids.
+    """
     query = select(Search.experiment_id, Search.family, Search.model, Search.epochs, Search.policy).where(
         Search.removed_in.is_(None), Search.stage == PRETRAINING
     )
@@ -241,6 +244,7 @@ def searched_besides(session: Session, experiment: str | None = None) -> dict[st
         .where(ExperimentRun.removed_in.is_(None), ExperimentRun.experiment_id.in_({cell[0] for cell in names}))
         .where(~IS_FINETUNED)
     )
+    links = links if runs is None else links.where(among(session, Run.id, runs))
     found: dict[str, set[str]] = {}
     for owner, family, model, epochs, run_id in session.execute(links):
         if name := names.get((owner, family, model, epochs)):

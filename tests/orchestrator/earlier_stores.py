@@ -116,7 +116,12 @@ def _no_run_changes(connection, op):
     op.drop_table("run_changes")
 
 
+def _no_pace_index(connection, op):
+    op.drop_index("runs_by_pace", "runs")
+
+
 _TAKEN_BACK = {
+    "0014": _no_pace_index,
     "0013": _no_run_changes,
     "0012": _no_imports,
     "0011": _no_finetuning,

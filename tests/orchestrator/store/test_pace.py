@@ -1,8 +1,9 @@
 """Core-hours of runs of seconds: those of one model share their pace, and the sum is what was measured."""
 
 import pytest
+from sqlalchemy import event
 
-from orchestrator.store import queries
+from orchestrator.store import Store, queries
 from orchestrator.store.models import Run
 from scaling.outcomes import RunStatus
 from tests.orchestrator.rows import a_run
@@ -53,3 +54,21 @@ def test_long_runs_and_those_of_other_models_devices_and_trunks_keep_their_own(s
         "g": finished("g", 2e-4, 100) | {"status": RunStatus.DIVERGED},
     }
     assert shown(*own.values()) == pytest.approx({letter: row["core_hours"] for letter, row in own.items()})
+
+
+def test_the_pace_is_read_from_its_index(tmp_path):
+    """With 100,000 runs a scan for each page of a run takes 0.1 s of the server's one core."""
+    plans = []
+
+    def explain(connection, _cursor, statement, parameters, _context, _many):
+        if "sum(runs.core_hours)" in statement:
+            found = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.append(" ".join(str(step[-1]) for step in found))
+
+    with Store.open(str(tmp_path / "scaling.db")) as store:
+        with store.write() as session:
+            session.add_all(Run(**row) for row in (finished("a", 1e-4, 100), finished("b", 3e-4, 100)))
+        with store.read() as session:
+            event.listen(session.connection(), "before_cursor_execute", explain)
+            queries.run_detail(session, "a" * 16)
+    assert "INDEX runs_by_pace" in plans[0]
