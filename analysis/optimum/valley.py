@@ -13,10 +13,11 @@ __all__ = ["least_valley", "unit_compute"]
 
 _STEPS = 25
 _EASIEST, _HARDEST = 1e-9, 1e6
-_SMALL = 1e-10  # of log size
+_SMALL = 1e-8  # of log size
 
-Misfit = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
-"""Valleys (rows, 4) → misfit (rows,), its gradient (rows, 4) and Hessian (rows, 4, 4), and how many slices bend upwards (rows,)."""
+Misfit = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]
+"""Valleys (rows, 4) of some of the draws, by their numbers (rows,) → misfit (rows,), its gradient (rows, 4) and Hessian (rows, 4, 4), and
+how many slices bend upwards (rows,)."""
 
 
 def unit_compute(slices: Sequence[Slice], chosen: np.ndarray) -> tuple[np.ndarray, float, float]:
@@ -43,16 +44,15 @@ def least_valley(
         chosen: (S,), which slices count. start: (rows, 4), for the first rows of the draws. free: how many of the four are sought.
         pull: stiffness (2,) and place (rows, 2) of bend and drift: the misfit grows by ½ · stiffness · (distance from the place)².
     """
-    rows = len(start)
-    losses = _padded(slices, curves, chosen, rows)
-    shape = curves.alpha[:rows, None, None], curves.beta[:rows, None, None]
+    sizes, weights, loss = _padded(slices, curves, chosen, len(start))
+    alpha, beta = curves.alpha[:, None, None], curves.beta[:, None, None]
     u = unit_compute(slices, chosen)[0]
 
-    def misfit(valley: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        left, gradient, hessian, bends = _misfit(losses, shape, u, valley)
+    def misfit(valley: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        left, gradient, hessian, bends = _misfit((sizes, weights, loss[rows]), (alpha[rows], beta[rows]), u, valley)
         if pull is not None:
             stiff, place = pull
-            away = valley[:, 2:] - place
+            away = valley[:, 2:] - place[rows]
             left = left + 0.5 * away**2 @ stiff
             gradient[:, 2:] += stiff * away
             hessian[:, [2, 3], [2, 3]] += stiff
@@ -64,28 +64,26 @@ def least_valley(
 def _least(misfit: Misfit, start: np.ndarray, free: int) -> np.ndarray:
     """Minimise over the first `free` of the four by Levenberg–Marquardt.
 
-    Heights and bends of the slices are solved for at each step (Kaufman 1975, variable projection).
+    Heights and bends of the slices are solved for at each step (Kaufman 1975, variable projection). A row that has arrived rests.
     """
-    valley = start.copy()
-    left, gradient, hessian, bends = misfit(valley)
+    valley, moving = start.copy(), np.arange(len(start))
+    left, gradient, hessian, bends = misfit(valley, moving)
     ease = np.full(len(start), 1e-3)
     diagonal = np.arange(free)
     for _ in range(_STEPS):
-        damped = hessian[:, :free, :free].copy()
-        damped[:, diagonal, diagonal] += ease[:, None] * np.maximum(np.einsum("dii->di", damped), 1e-300)
-        step = -np.linalg.solve(damped + 1e-300 * np.eye(free), gradient[:, :free, None])[..., 0]
-        tried = valley.copy()
+        damped, eased = hessian[moving, :free, :free], ease[moving]
+        damped[:, diagonal, diagonal] += eased[:, None] * np.maximum(np.einsum("dii->di", damped), 1e-300)
+        step = -np.linalg.solve(damped + 1e-300 * np.eye(free), gradient[moving, :free, None])[..., 0]
+        tried = valley[moving]
         tried[:, :free] += np.clip(np.nan_to_num(step), -2.0, 2.0)
-        new = misfit(tried)
-        better = new[0] < left
-        valley = np.where(better[:, None], tried, valley)
-        left = np.where(better, new[0], left)
-        gradient = np.where(better[:, None], new[1], gradient)
-        hessian = np.where(better[:, None, None], new[2], hessian)
-        bends = np.where(better, new[3], bends)
-        if np.all((np.abs(step).max(axis=1) < _SMALL) | (ease >= _HARDEST)):
+        new = misfit(tried, moving)
+        better = new[0] < left[moving]
+        for known, found in zip((valley, left, gradient, hessian, bends), (tried, *new), strict=True):
+            known[moving[better]] = found[better]
+        ease[moving] = np.clip(np.where(better, eased / 5, eased * 5), _EASIEST, _HARDEST)
+        moving = moving[(np.abs(step).max(axis=1) >= _SMALL) & (eased < _HARDEST)]
+        if not len(moving):
             break
-        ease = np.clip(np.where(better, ease / 5, ease * 5), _EASIEST, _HARDEST)
     return np.where(bends[:, None] >= 2, valley, np.nan)
 
 
