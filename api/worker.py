@@ -89,6 +89,7 @@ class InProcess(Worker):
 
 def _begin(db: str, can_steer: bool) -> None:
     global _routes
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded: on matrices this small, threads only wait for each other
     from api.app import routes_over
     from api.database import Database
 
