@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.averaged_rows import averaged_note
 from analysis.checkpoints import Checkpoints, checkpoints_of, refuse_one_run, rows_note
-from analysis.constant import once_a_table
+from analysis.constant import constant, once_a_table
 from analysis.design_columns import alike, design_columns, differing_unknown, named_columns, with_epochs
 from analysis.listing import listed
 from analysis.reading.column_kinds import is_learning_rate
@@ -94,7 +94,7 @@ def cells_of(runs: pd.DataFrame, *, metric: str, x: str | Sequence[str], cell: S
             or "a table: fill these columns, or --map them; the store: `scaling status` shows what still runs, `scaling submit` trains a grid",
         )
     table, notes = _with_learning_rate(with_epochs(usable.runs))
-    columns = design_columns(table, cell, x=axes, metric=metric)
+    columns = design_columns(constant(table), cell, x=axes, metric=metric)
     table = table.assign(cell=alike(table, columns))
     asked = (metric, *axes)
     found = checkpoints_of(runs, asked=asked, cell=cell)

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.constant import once_a_table
 from analysis.reading.column_kinds import (
     is_bookkeeping,
     is_counter,
@@ -130,6 +131,7 @@ def named_columns(runs: pd.DataFrame, names: Sequence[str]) -> list[str]:
     return list(names)
 
 
+@once_a_table
 def alike(runs: pd.DataFrame, columns: Sequence[str]) -> pd.Series:
     """Give each row a number, the same for rows that agree in these columns. Numbers follow the order of the values.
 
@@ -157,8 +159,18 @@ def _numbered(keys: Iterable[pd.Series], rows: int) -> np.ndarray:
     for values in keys:
         codes, known = pd.factorize(values, sort=True, use_na_sentinel=False)
         if len(known) > 1:
-            number = np.unique(number * len(known) + codes, return_inverse=True)[1]
+            number = _ranks(number * len(known) + codes)
     return number
+
+
+def _ranks(numbers: np.ndarray) -> np.ndarray:
+    """Return the place of each number, (n,), in the order of those that occur; without sorting while they are not many more than rows."""
+    size = int(numbers.max(initial=0)) + 1
+    if size > 10 * len(numbers):
+        return np.unique(numbers, return_inverse=True)[1]
+    occurs = np.zeros(size, dtype=np.int64)
+    occurs[numbers] = 1
+    return (np.cumsum(occurs) - 1)[numbers]
 
 
 def differing_unknown(runs: pd.DataFrame, cell: pd.Series, known: Sequence[str], *, ignored: Sequence[str] = ()) -> tuple[str, ...]:

@@ -26,8 +26,8 @@ def is_told(runs: pd.DataFrame, name: str) -> pd.Series:
     """Say of each row whether the column `searched` names the setting, and `--cell` does not keep its values apart."""
     if "searched" not in runs or name in source_of(runs).get("cell", ()):
         return pd.Series(False, index=runs.index)
-    told = {value: name in str(value).replace(",", " ").split() for value in runs["searched"].unique()}
-    return runs["searched"].map(told).astype(bool)
+    told = [value for value in runs["searched"].unique() if name in str(value).replace(",", " ").split()]
+    return runs["searched"].isin(told) if told else pd.Series(False, index=runs.index)
 
 
 def without_searched(runs: pd.DataFrame, name: str) -> pd.Series:
