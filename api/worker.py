@@ -89,7 +89,8 @@ class InProcess(Worker):
 
 def _begin(db: str, can_steer: bool) -> None:
     global _routes
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is loaded: on matrices this small, threads only wait for each other
+    # Before NumPy is loaded: on matrices this small, threads of BLAS burn processor time waiting for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from api.app import routes_over
     from api.database import Database
 
