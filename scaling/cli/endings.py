@@ -16,7 +16,7 @@ def endings(rows: Iterable[Mapping[str, object]], describe: Callable[[Mapping[st
 
     describe: writes a run that has its line for itself. At which rate runs diverged is told of each.
     """
-    return [f"{status}: {whose}: {reason}" for status, whose, reason in _alike(rows, describe)]
+    return [f"{status}: {whose}{f': {reason}' if reason else ''}" for status, whose, reason in _alike(rows, describe)]
 
 
 def reasons(rows: Iterable[Mapping[str, object]]) -> list[str]:

@@ -33,7 +33,7 @@ def show(priced: Priced, out: Console) -> None:
         )
     out.print(table)
     out.print(
-        f"{'about ' if plan.searches else ''}{priced.expected_runs} runs, {amount(plan.estimated_core_hours)} core-hours{_money(priced)} in all: "
+        f"{'about ' if plan.searches else ''}{priced.expected_runs} runs, {_total(priced)}: "
         f"FLOPs, core-hours{', cost' if is_priced else ''} and wall time are a run's, estimated {_basis(priced)}",
         highlight=False,
     )
@@ -146,6 +146,15 @@ def _basis(priced: Priced) -> str:
         return stated
     of = "" if measured == priced.expected_runs else f" for {measured} of them, the others {stated}"
     return f"from speeds that were measured on {place if not of else resources.accelerator}{of}"
+
+
+def _total(priced: Priced) -> str:
+    """Say what all runs are estimated to take, and that it is not known where no cell has an estimate, or not every one."""
+    unknown = sum(not row["estimated_core_hours"] for row in priced.cells)
+    if unknown == len(priced.cells):
+        return "core-hours not known yet"
+    hours = f"{amount(priced.plan.estimated_core_hours)} core-hours{_money(priced)}"
+    return f"{hours} without the {unknown} of {len(priced.cells)} cells that have no estimate" if unknown else f"{hours} in all"
 
 
 def _money(priced: Priced) -> str:

@@ -37,5 +37,6 @@ def report_command(
     from analysis.report.document import write_report
 
     found = write_report(source.load(question.metric), output, **question.settings)
-    count = len(found.frontier.runs)
-    messages().print(f"{output}: {count} run{'' if count == 1 else 's'}; open it in a browser", highlight=False)
+    used, left_out = len(found.frontier.runs), len(found.frontier.excluded)
+    told = f"{used} run{'' if used == 1 else 's'}" + (f", {left_out} left out with their reasons" if left_out else "")
+    messages().print(f"{output}: {told}; open it in a browser", highlight=False)

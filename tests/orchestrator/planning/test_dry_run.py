@@ -118,6 +118,23 @@ def test_it_says_which_runs_exist(plan):
     assert [split["bad"] for split in answer["looked_at"]] == [[], []]
 
 
+@pytest.mark.parametrize(
+    ("macs", "told"),
+    [
+        ((), "4 runs, core-hours not known yet: "),
+        ((1_000_000,), " core-hours without the 2 of 4 cells that have no estimate: "),
+        ((1_000_000, 2_000_000), " core-hours in all: "),
+    ],
+)
+def test_it_says_which_cells_have_no_estimate(plan, macs, told):
+    """A program's models have one where the file states what an example takes."""
+    models = [f"{{name: m{place}, width: {place}{f', macs: {macs[place]}' if place < len(macs) else ''}}}" for place in range(2)]
+    program = "trainer: {command: [python, train.py, '{width}', '{epochs}']}\ndataset: {name: mine, train_examples: 1000}\n"
+    Path("train.py").touch()
+    plan(f"name: mine\n{program}models: [{', '.join(models)}]\nepochs: [1, 2]\nlearning_rate: 0.1\n")
+    assert told in of_cli().stdout.replace("\n", " ")
+
+
 @pytest.mark.parametrize("revision", ["0006", "0005"])
 def test_a_store_of_an_earlier_version_is_read_as_submit_would_find_it(plan, tmp_path, monkeypatch, revision):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
