@@ -248,11 +248,12 @@ def test_its_own_process_answers_as_threads_do(filled_store, client, tmp_path):
 
 def test_figures_of_a_large_page_are_apart_and_those_of_a_small_one_are_not():
     figures, figure = Figures(), b'{"data": ["' + b"x" * 200_000 + b'"]}'
-    page = b'<p><script type="application/json">' + figure + b'</script><script type="application/json">{}</script>'
+    page = b'<head></head><p><script type="application/json">' + figure + b'</script><script type="application/json">{}</script>'
     small = figures.apart(page)
-    assert len(small) < 200
+    assert len(small) < 300
     assert b'<script type="application/json">{}</script>' in small
     (address,) = re.findall(r'data-src="([^"]+)"', small.decode())
+    assert f'<link rel="preload" as="fetch" href="{address}"' in small.decode().partition("</head>")[0]
     answer = figures.response(address)
     assert bytes(answer.body) == figure
     assert "immutable" in answer.headers["cache-control"]
