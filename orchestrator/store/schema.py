@@ -18,19 +18,22 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from orchestrator.store.engine import server_error, sqlite_path
 from scaling.errors import StoreError, StoreTooNew
 
-__all__ = ["check", "copy_to", "found_revision", "head_revision", "migrate"]
+__all__ = ["copy_to", "found_revision", "head_revision", "migrate", "no_copy"]
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-def migrate(engine: Engine) -> None:
-    """Create or upgrade the tables. Raises `StoreTooNew` before anything is touched."""
+def migrate(engine: Engine, *, is_copy: bool = False) -> None:
+    """Create or upgrade the tables. Raises `StoreTooNew` before anything is touched.
+
+    is_copy: the file is a copy itself, so that none is made of it.
+    """
     found = found_revision(engine)
     head = head_revision()
     if found == head:
         return
     path = sqlite_path(engine.url)
-    if found is not None and path is not None:
+    if found is not None and path is not None and not is_copy:
         _back_up(path, path.with_name(f"{path.name}.before-{head}"))
     with _readable(engine.url), engine.begin() as connection:
         if _current(connection) != head:  # another process may have been first
@@ -43,9 +46,12 @@ def copy_to(engine: Engine, target: Path) -> None:
         with closing(engine.raw_connection()) as source, closing(sqlite3.connect(target)) as copy:
             source.driver_connection.backup(copy)  # type: ignore[union-attr]
     except sqlite3.Error as error:
-        raise StoreError(
-            f"the store {_name(engine.url)} cannot be copied: {error}", hint="is there room where temporary files lie (TMPDIR)?"
-        ) from error
+        raise no_copy(_name(engine.url), error) from error
+
+
+def no_copy(name: str | Path, error: Exception) -> StoreError:
+    """Word why a store of an earlier version, which is read through a copy, cannot be."""
+    return StoreError(f"the store {name} cannot be copied: {error}", hint="is there room where temporary files lie (TMPDIR)?")
 
 
 def found_revision(engine: Engine) -> str | None:
@@ -58,17 +64,6 @@ def found_revision(engine: Engine) -> str | None:
                 hint="name another one with --db or SCALING_DB; nothing was changed",
             )
     return found
-
-
-def check(engine: Engine) -> None:
-    """Raise `StoreTooNew` or `StoreError` unless the database has exactly this version's schema."""
-    with _readable(engine.url), engine.connect() as connection:
-        found = _refuse_newer(connection, engine.url)
-    if found != head_revision():
-        raise StoreError(
-            f"the store {_name(engine.url)} has schema {found or 'none'}, this version reads {head_revision()}",
-            hint="`scaling submit` brings it up to date, after making a copy",
-        )
 
 
 def head_revision() -> str:

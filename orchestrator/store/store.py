@@ -9,11 +9,9 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Engine
@@ -27,7 +25,8 @@ from orchestrator.store.known_runs import KnownRuns
 from orchestrator.store.marks import Marks
 from orchestrator.store.one_file import OneFile
 from orchestrator.store.probed import measured_conversions
-from scaling.errors import StoreError, UsageError
+from orchestrator.store.upgraded_copy import UpgradedCopy
+from scaling.errors import StoreError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +63,7 @@ class Store:
         self._writer = write_engine(self.url) if writable else None
         self._path = sqlite_path(self.url)
         self._file: OneFile | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._copy: UpgradedCopy | None = None
         self._marks = Marks(self._path) if writable and self._path is not None else None
 
     @classmethod
@@ -78,31 +77,24 @@ class Store:
 
     @classmethod
     def open_existing(cls, url: str = DEFAULT_URL) -> Store:
-        """Open for writing a store that is there already. Raises `StoreError` when there is none."""
-        cls.open_readonly(url).close()
+        """Open for writing a store that is there already; upgrades it. Raises `StoreError` when there is none."""
+        with cls(url, writable=False) as found:
+            found._revision()
         return cls.open(url)
 
     @classmethod
     def open_readonly(cls, url: str = DEFAULT_URL) -> Store:
-        """Open for reading. Raises `StoreError` when there is nothing to read, `StoreTooNew` for a newer schema."""
+        """Open for reading. A file of an earlier version is read through an upgraded copy, see `UpgradedCopy`.
+
+        Raises `StoreError` when there is nothing to read, or a server's database is of an earlier version; `StoreTooNew` for a newer schema.
+        """
         store = cls(url, writable=False)
-        path = sqlite_path(store.url)
-        if path is not None and not path.exists():
-            raise StoreError(
-                f"there is no store at {path}",
-                hint="`scaling init` writes an experiments file, `scaling submit` makes a store of it; --db or SCALING_DB names another",
-            )
-        schema.check(store._reader)
-        store._watch_file()
+        store._read_as_upgraded(store._revision())
         return store
 
     @classmethod
     def open_as_upgraded(cls, url: str = DEFAULT_URL) -> Store | None:
-        """Open for reading what `open` would find; None where it would begin an empty one. Raises as `open`, and nothing is written.
-
-        A file of an earlier version is copied and the copy upgraded; the copy is removed when the store is closed. Raises `UsageError`
-        for a server's database of an earlier version, which is not copied.
-        """
+        """Open for reading what `open` would find; None where it would begin an empty one. Raises as `open`, and nothing is written."""
         store = cls(url, writable=False)
         path = sqlite_path(store.url)
         if path is not None and not path.exists():
@@ -111,29 +103,37 @@ class Store:
                     f"there is no folder {path.parent} for the store {path}", hint="name another with --db or SCALING_DB"
                 )
             return None
-        found = schema.found_revision(store._reader)
-        if found is None or found == schema.head_revision():
-            return None if found is None else store
-        if path is None:
-            raise UsageError(
-                f"the store {store.name} has schema {found} and must be upgraded to {schema.head_revision()} before it can be read",
-                hint="`scaling submit` upgrades it; nothing was changed",
-            )
-        return store._upgraded_copy(path)
+        if (found := schema.found_revision(store._reader)) is None:
+            return None
+        store._read_as_upgraded(found)
+        return store
 
-    def _upgraded_copy(self, path: Path) -> Store:
-        folder = tempfile.TemporaryDirectory(prefix="scaling-")
-        try:
-            copy = Path(folder.name) / path.name
-            schema.copy_to(self._reader, copy)
-            self.close()
-            Store.open(str(copy)).close()
-            upgraded = Store.open_readonly(str(copy))
-        except BaseException:
-            folder.cleanup()
-            raise
-        upgraded._folder = folder
-        return upgraded
+    def _read_as_upgraded(self, found: str) -> None:
+        """Begin to read a store of the schema `found`."""
+        if found != (head := schema.head_revision()):
+            if sqlite_path(self.url) is None:
+                raise StoreError(
+                    f"the store {self.name} has schema {found} and must be upgraded to {head} before it can be read",
+                    hint="the first command that writes upgrades it, such as `scaling submit`; nothing was changed",
+                )
+            self._copy = UpgradedCopy(self._reader)
+        self._watch_file()
+
+    def _revision(self) -> str:
+        """Return the schema of a store that is there. Raises `StoreError` where there is none, or an empty one; `StoreTooNew`."""
+        path = sqlite_path(self.url)
+        if path is not None and not path.exists():
+            raise StoreError(
+                f"there is no store at {path}",
+                hint="`scaling init` writes an experiments file, `scaling submit` makes a store of it; --db or SCALING_DB names another",
+            )
+        found = schema.found_revision(self._reader)
+        if found is None:
+            raise StoreError(
+                f"the database {self.name} is empty",
+                hint="the first `scaling submit` or `scaling import` fills it; --db or SCALING_DB names another",
+            )
+        return found
 
     @property
     def name(self) -> str:
@@ -168,7 +168,8 @@ class Store:
     def read(self) -> Iterator[Session]:
         """Open a consistent view of the database, which cannot write."""
         try:
-            with self._begun(self._reader) as session:
+            reader = self._reader if self._copy is None else self._copy.reader()
+            with self._begun(reader) as session:
                 yield session
         except DatabaseError as error:
             self._refuse_another_file()
@@ -259,8 +260,8 @@ class Store:
         if self._file is not None:
             self._file.close()  # last: as long as it is open, nobody else removes the log
             self._file = None
-        if self._folder is not None:
-            self._folder.cleanup()
+        if self._copy is not None:
+            self._copy.close()
 
     def __enter__(self) -> Store:
         return self

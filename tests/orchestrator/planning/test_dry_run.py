@@ -161,9 +161,9 @@ def test_a_servers_database_of_an_earlier_version_has_to_be_upgraded_first(plan,
     assert set(dry_run(plan(), url, Path("home")).states.values()) == {"new"}
     Store.open(url).close()
     downgraded(url, "0005")
-    with pytest.raises(UsageError, match="has schema 0005 and must be upgraded") as refused:
+    with pytest.raises(StoreError, match="has schema 0005 and must be upgraded") as refused:
         dry_run(plan(), url, Path("home"))
-    assert refused.value.exit_code == 2
+    assert "`scaling submit`" in refused.value.hint
 
 
 def test_more_cores_than_this_machine_has_are_refused_where_no_cluster_is_named(plan):
