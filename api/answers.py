@@ -6,9 +6,11 @@ The JSON and CSV of the analysis wait for the answer to the present results. The
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
@@ -26,6 +28,8 @@ from api.inward import Reply
 from api.worker import Worker
 
 __all__ = ["Answers"]
+
+_logger = logging.getLogger(__name__)
 
 _REST = 2.0
 """A link is answered anew after so many times as long as its last answer took: an open page takes a third of a core at most."""
@@ -141,7 +145,8 @@ class Answers:
         """Return the computation of a link that is under way, begun now if there is none."""
         if known.under_way is None:
             known.begun = time.monotonic()
-            known.under_way = asyncio.create_task(self._computed(link, of, known, version))
+            known.under_way = asyncio.create_task(self._computed(link, of, known, version), name=link[0])
+            known.under_way.add_done_callback(_say_failed)
         return known.under_way
 
     def _begin_later(self, link: Link, of: Of, known: _Link, seconds: float) -> None:
@@ -161,7 +166,12 @@ class Answers:
         path, query, is_html = link
         accept = b"text/html" if is_html else b"*/*"
         try:
-            reply = await asyncio.wrap_future(self.worker.begin(path, query, accept, {"version": version, "of": of}))
+            try:
+                reply = await self._asked(path, query, accept, version, of)
+            except (
+                BrokenExecutor
+            ):  # most often killed from outside, or by another question before this one: another process is tried once
+                reply = await self._asked(path, query, accept, version, of)
         finally:
             known.under_way = None
         if is_html:
@@ -172,6 +182,9 @@ class Answers:
         self._forget_oldest(link)
         self.told(f"{path}?{query.decode('latin-1')}" if query else path)
         return found
+
+    async def _asked(self, path: str, query: bytes, accept: bytes, version: str, of: Of) -> Reply:
+        return await asyncio.wrap_future(self.worker.begin(path, query, accept, {"version": version, "of": of}))
 
     def _forget_oldest(self, newest: Link) -> None:
         size = sum(len(known.kept.reply.body) for known in self._links.values() if known.kept is not None)
@@ -194,6 +207,17 @@ class Answers:
         length = [header for header in response.raw_headers if header[0] == b"content-length"]
         response.raw_headers = [*(header for header in found.headers if header[0] != b"content-length"), *length]
         return response if kept.version == version else _as_stale(response)
+
+
+def _say_failed(task: asyncio.Task[_Kept]) -> None:
+    """Log that an answer could not be computed: a page that has shown the last one does not wait to hear of it, and asks again."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        is_known = isinstance(error, BrokenExecutor)
+        _logger.error(
+            "the process that computed %s died, and so did the one after it" if is_known else "%s could not be computed",
+            task.get_name(),
+            exc_info=None if is_known else error,
+        )
 
 
 def _as_stale(response: Response) -> Response:

@@ -62,7 +62,7 @@ class InProcess(Worker):
     """Computes in a process of its own over the store `db`; another one is started when that has died. can_steer: as of `routes_over`."""
 
     def __init__(self, db: str, *, can_steer: bool = False) -> None:
-        self._db, self._can_steer, self._lock = db, can_steer, threading.Lock()
+        self._db, self._can_steer, self._lock, self._is_closed = db, can_steer, threading.Lock(), False
         self._pool = self._started()
 
     def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
@@ -70,6 +70,8 @@ class InProcess(Worker):
             try:
                 return self._pool.submit(_answered_there, path, query, accept, state)
             except BrokenProcessPool:
+                if self._is_closed:
+                    raise
                 self._pool = self._started()
                 return self._pool.submit(_answered_there, path, query, accept, state)
 
@@ -77,6 +79,8 @@ class InProcess(Worker):
         self._pool.submit(_loaded)
 
     def close(self) -> None:
+        with self._lock:
+            self._is_closed = True
         processes = list((self._pool._processes or {}).values())  # Python 3.14 has `kill_workers`
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in processes:  # else the server waits at its end for the fit that is under way

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
 from contextlib import suppress
 from pathlib import Path
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -49,13 +51,14 @@ def serve_command(
 ) -> None:
     """Serve the pages and the JSON API over the store.
 
-    Runs until Ctrl-C. The store may appear or change while it runs; nothing is
+    Runs until Ctrl-C or SIGTERM. The store may appear or change while it runs; nothing is
     written to it, unless --token-file lets those who have its token change runs.
     Programs send it with a request, people log in at /login. It answers to IP addresses, to localhost, to the names of this
     machine and to those of --allow-host. A request for another name gets 421, so
     that no page of another site can read it.
     """
-    with _listen(host, port) as listener:
+    with _listen(host, port) as listener, suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
+        signal.signal(signal.SIGTERM, _as_ctrl_c)
         from api import create_app
         from api.serving import PATIENCE_SECONDS, Server
         from api.token import read_token
@@ -63,8 +66,12 @@ def serve_command(
         names, token = [*(allow_host or ()), *_name_of(host)], None if token_file is None else read_token(token_file)
         server = Server(create_app(db, allow_hosts=names, own_process=True, patience_seconds=PATIENCE_SECONDS, token=token))
         typer.echo(f"{_url(listener)}/frontier   (Ctrl-C stops it)", err=True)
-        with suppress(KeyboardInterrupt):  # Ctrl-C is how a server is meant to end
-            server.run(sockets=[listener])
+        server.run(sockets=[listener])
+
+
+def _as_ctrl_c(number: int, frame: FrameType | None) -> None:
+    """End like Ctrl-C: Python's own answer to SIGTERM ends the process where it is, and leaves the worker's semaphores behind."""
+    raise KeyboardInterrupt
 
 
 def _name_of(host: str) -> list[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -45,7 +47,7 @@ def test_a_host_that_is_not_ours():
     assert "127.0.0.1" in caught.value.hint
 
 
-def test_it_serves_a_store_that_comes_later_and_ends_on_ctrl_c(tmp_path):
+def test_it_serves_a_store_that_comes_later_outlives_its_worker_and_ends_on_ctrl_c(tmp_path):
     path = tmp_path / "later.db"
     with subprocess.Popen([*COMMAND, "--port", "0", "--db", str(path)], stderr=subprocess.PIPE, text=True) as server:
         try:
@@ -58,7 +60,27 @@ def test_it_serves_a_store_that_comes_later_and_ends_on_ctrl_c(tmp_path):
             with Store.open(str(path)) as store, store.write() as session:
                 session.add(Run(**run_row("nano-F0", 1, 0)))
             assert "1 pending" in answered(url)
+            children = subprocess.run(
+                ["ps", "-o", "pid=,args=", "--ppid", str(server.pid)], capture_output=True, text=True, check=True
+            )
+            (worker,) = [int(line.split()[0]) for line in children.stdout.splitlines() if "spawn_main" in line]
+            os.kill(worker, signal.SIGKILL)
+            with pytest.raises(HTTPError) as refused:  # 422: there is nothing to fit, says the next process
+                urlopen(url.replace("/frontier", "/api/v1/frontier"), timeout=60)
+            assert refused.value.code == 422
             server.send_signal(signal.SIGINT)
+            assert server.wait(timeout=15) == 0
+            assert server.stderr.read() == ""
+        finally:
+            server.kill()
+
+
+def test_it_ends_on_sigterm(filled_store):
+    """A service manager ends it so. The worker's semaphores are given back: Python would warn of them on stderr."""
+    with subprocess.Popen([*COMMAND, "--port", "0", "--db", str(filled_store)], stderr=subprocess.PIPE, text=True) as server:
+        try:
+            urlopen(server.stderr.readline().split()[0].replace("frontier", "runs"), timeout=30).close()
+            server.send_signal(signal.SIGTERM)
             assert server.wait(timeout=15) == 0
             assert server.stderr.read() == ""
         finally:
