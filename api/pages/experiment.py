@@ -14,9 +14,10 @@ from api.answered import of_store
 from api.asking import command_line
 from api.database import TheDatabase
 from api.pages.welcome import no_store
+from api.problems import naming_a_path
 from api.rendering import render
 from api.tables import csv_response, csv_route
-from api.v1.experiments import experiment_named, experiment_row
+from api.v1.experiments import experiment_row
 from api.v1.steering import ACTIONS
 from orchestrator.store import queries
 from orchestrator.store.grid_cells import grid_cells, troubled
@@ -41,7 +42,8 @@ router = APIRouter()
 @router.get("/experiments/{name}.csv", **csv_route("/experiments/{name}.csv"))
 @of_store
 def experiment_as_csv(name: str, database: TheDatabase) -> Response:
-    _, runs = experiment_named(database, name)
+    with naming_a_path(), database.read() as session:
+        runs = queries.runs(session, experiment=name)
     return csv_response(csv_text(*table_rows(runs)), "experiment")
 
 

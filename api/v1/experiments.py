@@ -6,15 +6,16 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from api.database import Database, TheDatabase
+from api.database import TheDatabase
 from api.json_answer import answers, json_answer
 from api.problems import naming_a_path
 from api.schemas.experiments import ExperimentAnswer, ExperimentsAnswer
 from orchestrator.store import Session, queries
+from orchestrator.store.experiments import experiment_names
 from orchestrator.store.payloads import experiment_payload, experiments_payload
 from scaling.errors import UnknownName
 
-__all__ = ["experiment_named", "experiment_row", "router"]
+__all__ = ["experiment_row", "router"]
 
 router = APIRouter()
 
@@ -62,20 +63,14 @@ def experiments(database: TheDatabase) -> Response:
     responses=answers(ExperimentAnswer, {"schema_version": 1, "experiment": _ROW, "run_ids": ["3f9a0c52e1b7d604"]}),
 )
 def experiment(name: str, database: TheDatabase) -> Response:
-    row, runs = experiment_named(database, name)
-    return json_answer(experiment_payload(row, runs))
-
-
-def experiment_named(database: Database, name: str) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """Return the experiment's row and its runs. Raises `NotFound`."""
     with database.read() as session:
-        return experiment_row(session, name), queries.runs(session, experiment=name)
+        return json_answer(experiment_payload(experiment_row(session, name), queries.wanted_ids(session, name)))
 
 
 def experiment_row(session: Session, name: str) -> dict[str, Any]:
     """Return the experiment's row of `queries.experiments`. Raises `NotFound`."""
     with naming_a_path():
-        rows = {row["name"]: row for row in queries.experiments(session)}
-        if name not in rows:
-            raise UnknownName("experiment", name, rows)
-        return rows[name]
+        found = queries.experiments(session, name)
+        if not found:
+            raise UnknownName("experiment", name, experiment_names(session))
+        return found[0]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import fsum
 from statistics import fmean
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, aliased
 
 from orchestrator.store.experiments import wanted_runs
 from orchestrator.store.membership import among
 from orchestrator.store.models import IS_FINETUNED, Attempt, Experiment, ExperimentRun, Finetuning, Run, Search
+from orchestrator.store.run_sums import RunSums, counts_shown, run_sums
 from scaling.columns import FINETUNING, PRETRAINING
 from scaling.outcomes import RunStatus
 
@@ -202,29 +204,28 @@ def _runs_a_cell(row: Finetuning, seeds: int) -> int:
     return 2 * tried + len(row.policy["seeds"]) - tried
 
 
-def progress(session: Session, experiment: str, experiment_id: int) -> dict[str, Any] | None:
+def progress(session: Session, experiment: str, experiment_id: int, sums: Iterable[RunSums] | None = None) -> dict[str, Any] | None:
     """Sum up the fine-tuning of an experiment; None where it has none.
+
+    sums: of `run_sums` over its runs; None: they are summed up here.
 
     - `runs`: its fine-tuned runs by status; empty while it is not known which they are
     - `core_hours`, `allocated_core_hours`: of these, which are among the experiment's
     - `core_hours_ahead`: estimate for families of which it is not known yet which runs are fine-tuned
     - `best_val_loss`, `best_top1`: of these
     """
-    ours = Run.id.in_(wanted_runs(experiment_id)) & IS_FINETUNED
-    counts = {
-        str(status): count for status, count in session.execute(select(Run.status, func.count()).where(ours).group_by(Run.status))
-    }
-    if not counts and not active(session, experiment):
+    if sums is None:
+        sums = run_sums(session, select(Run.id).where(Run.id.in_(wanted_runs(experiment_id)), IS_FINETUNED))
+    tuned = [each for each in sums if each.finetuned]
+    if not tuned and not active(session, experiment):
         return None
-    totals = (func.sum(Run.core_hours), func.sum(Run.allocated_core_hours), func.min(Run.val_loss), func.max(Run.val_top1))
-    useful, allocated, loss, top1 = session.execute(select(*totals).where(ours)).one()
     return {
-        "runs": {str(status): counts[status] for status in RunStatus if status in counts},
-        "core_hours": useful or 0.0,
-        "allocated_core_hours": allocated or 0.0,
+        "runs": counts_shown(((each.status, each.runs) for each in tuned), gone=False),
+        "core_hours": fsum(each.core_hours for each in tuned),
+        "allocated_core_hours": fsum(each.allocated_core_hours for each in tuned),
         "core_hours_ahead": _ahead(session, of_experiment(session, experiment_id), experiment_id),
-        "best_val_loss": loss,
-        "best_top1": top1,
+        "best_val_loss": min((each.val_loss for each in tuned if each.val_loss is not None), default=None),
+        "best_top1": max((each.val_top1 for each in tuned if each.val_top1 is not None), default=None),
     }
 
 

@@ -53,9 +53,9 @@ def experiments_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     return csv_text([{**row, **row["runs"]} for row in rows], (*_EXPERIMENT, *(str(status) for status in RunStatus)))
 
 
-def experiment_payload(row: Mapping[str, Any], runs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def experiment_payload(row: Mapping[str, Any], run_ids: Iterable[str]) -> dict[str, Any]:
     """Build `{"schema_version", "experiment": row of queries.experiments, "run_ids": […]}`."""
-    return {"schema_version": SCHEMA_VERSION, "experiment": _plain(row), "run_ids": [run["id"] for run in runs]}
+    return {"schema_version": SCHEMA_VERSION, "experiment": _plain(row), "run_ids": list(run_ids)}
 
 
 def _plain(value: Any) -> Any:

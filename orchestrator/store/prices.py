@@ -5,14 +5,16 @@ So are the cores of a chip of the accelerators that they declare.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import fsum
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from orchestrator.store.experiments import latest_revision, wanted_runs
-from orchestrator.store.models import Experiment, Revision, Run
+from orchestrator.store.experiments import latest_revision
+from orchestrator.store.models import Experiment, Revision
+from orchestrator.store.run_sums import RunSums
 from scaling.prices import Prices, declared_cores
 
 __all__ = ["all_prices", "cost_columns", "experiment_cost", "prices_of"]
@@ -51,20 +53,19 @@ def cost_columns(row: Mapping[str, Any], prices: Mapping[str, Prices], asked: It
     return chips | {name: row.get(name) for name in ("cost", "allocated_cost", "currency")}  # those that an imported run brings
 
 
-def experiment_cost(session: Session, experiment: Experiment, estimated_core_hours: float | None) -> dict[str, Any]:
-    """Return `cost`, `allocated_cost`, `estimated_cost` and `currency` of an experiment, at its own prices.
+def experiment_cost(revision: Revision | None, sums: Sequence[RunSums], estimated_core_hours: float | None) -> dict[str, Any]:
+    """Return `cost`, `allocated_cost`, `estimated_cost` and `currency` of an experiment, at the prices of its latest revision.
 
     All are None where it states none, and the first two where some of its runs were trained on an accelerator without a price.
+    sums: over its runs.
     """
-    revision = latest_revision(session, experiment.name)
     prices = Prices.of(revision.resolved) if revision else None
     if prices is None or revision is None:
         return {"cost": None, "allocated_cost": None, "estimated_cost": None, "currency": None}
-    query = select(Run.accelerator, func.sum(Run.core_hours), func.sum(Run.allocated_core_hours)).group_by(Run.accelerator)
-    trained = session.execute(query.where(Run.id.in_(wanted_runs(experiment.id)), Run.accelerator.is_not(None))).all()
+    trained = [each for each in sums if each.accelerator is not None]
     useful = held = None
-    if all(prices.a_core_hour(accelerator) is not None for accelerator, *_ in trained):
-        useful = sum(prices.cost(accelerator, hours or 0.0) or 0.0 for accelerator, hours, _ in trained)
-        held = sum(prices.cost(accelerator, hours or 0.0) or 0.0 for accelerator, _, hours in trained)
+    if all(prices.a_core_hour(each.accelerator) is not None for each in trained):
+        useful = fsum(prices.cost(each.accelerator, each.core_hours) or 0.0 for each in trained)
+        held = fsum(prices.cost(each.accelerator, each.allocated_core_hours) or 0.0 for each in trained)
     estimated = prices.cost(revision.resolved["resources"]["accelerator"], estimated_core_hours)
     return {"cost": useful, "allocated_cost": held, "estimated_cost": estimated, "currency": prices.currency}

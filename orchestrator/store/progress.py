@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from orchestrator.store import finetunings, lease, searches
 from orchestrator.store.experiments import experiment_id, experiment_names, wanted_runs
 from orchestrator.store.models import IS_FINETUNED, Attempt, Metric, Run, now
 from orchestrator.store.queries import experiment_counts, is_gone
+from orchestrator.store.run_sums import counts_shown
 from scaling.outcomes import RunStatus
 from scaling.rounding import significant
 from scaling.waiting import time_left
@@ -132,7 +133,7 @@ def progress_of(session: Session, experiment: str | None = None) -> Progress:
     return Progress(
         experiment=experiment,
         seconds=seconds,
-        counts=_counts(rows, gone),
+        counts=counts_shown(((row.status, row.runs) for row in rows), gone=gone),
         running=() if gone else tuple(AtWork(**row._mapping) for row in session.execute(_at_work().where(Run.id.in_(ids)))),
         core_hours=sum(row.core_hours for row in rows),
         estimated_core_hours=total,
@@ -154,15 +155,6 @@ def _sums() -> Any:
         func.sum(Run.core_hours).label("core_hours"),
         func.min(case((~IS_FINETUNED, Run.val_loss))).label("best"),
     )
-
-
-def _counts(rows: Sequence[Row[Any]], gone: bool) -> dict[str, int]:
-    """Count runs by status, in the order of the statuses; those that a scheduler left running when it died are pending."""
-    found: dict[str, int] = {}
-    for row in rows:
-        status = RunStatus.PENDING if gone and row.status is RunStatus.RUNNING else row.status
-        found[status] = found.get(status, 0) + row.runs
-    return {str(status): found[status] for status in RunStatus if status in found}
 
 
 def _still_to_be_chosen(session: Session, experiment: str) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import fsum
 from typing import Any
 
 from sqlalchemy import Row, case, func, or_, select
@@ -18,6 +19,7 @@ from orchestrator.store.models import IS_FINETUNED, Attempt, Evaluation, Experim
 from orchestrator.store.pace import IS_SHORT, shared_core_hours
 from orchestrator.store.prices import all_prices, cost_columns, experiment_cost
 from orchestrator.store.recipes import recipes_of, settings_of
+from orchestrator.store.run_sums import counts_shown, run_sums, total
 from orchestrator.store.skipped import skipped_examples
 from scaling.columns import FINETUNING, PRETRAINING
 from scaling.errors import UnknownName, UsageError
@@ -42,6 +44,7 @@ __all__ = [
     "scheduler",
     "siblings",
     "status_counts",
+    "wanted_ids",
 ]
 
 _PRETRAINED_LOSS: Any = case((~IS_FINETUNED, Run.val_loss))
@@ -176,6 +179,12 @@ _ROW: Any = [*(column for column in Run.__table__.c if column.name not in ("conf
 """What a row of a run is made from. It does not show these three, and their JSON is most of what the table holds."""
 
 
+def wanted_ids(session: Session, experiment: str) -> list[str]:
+    """List the ids of the runs that an experiment wants, the oldest first. Raises `UnknownName`."""
+    ours = Run.id.in_(wanted_runs(experiment_id(session, experiment)))
+    return list(session.scalars(select(Run.id).where(ours).order_by(*ordered(OLDEST))))
+
+
 def run_ids_like(session: Session, prefix: str) -> list[str]:
     """List the run ids that begin with `prefix`, at most ten."""
     return list(session.scalars(select(Run.id).where(Run.id.startswith(prefix, autoescape=True)).order_by(Run.id).limit(10)))
@@ -279,11 +288,7 @@ def metrics(session: Session, run_id: str) -> dict[str, list[tuple[int, float | 
 def status_counts(session: Session, experiment: str | None = None) -> dict[str, int]:
     """Count runs by status; only statuses that occur. Runs that a scheduler left running when it died count as pending."""
     query = _filtered(select(Run.status, func.count()), session, experiment=experiment).group_by(Run.status)
-    found = {str(status): count for status, count in session.execute(query)}
-    if (left := found.get(str(RunStatus.RUNNING))) and is_gone(session):
-        del found[str(RunStatus.RUNNING)]
-        found[str(RunStatus.PENDING)] = found.get(str(RunStatus.PENDING), 0) + left
-    return {str(status): found[status] for status in RunStatus if status in found}
+    return counts_shown((tuple(row) for row in session.execute(query)), gone=is_gone(session))
 
 
 def core_hours(session: Session) -> tuple[float, float]:
@@ -308,8 +313,8 @@ def experiment_counts(session: Session) -> dict[str, dict[str, int]]:
     return found
 
 
-def experiments(session: Session) -> list[dict[str, Any]]:
-    """List each experiment with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
+def experiments(session: Session, name: str | None = None) -> list[dict[str, Any]]:
+    """List each experiment (the one of this name) with its runs by status and its core-hours: done, allocated, estimated in all, and the cap on them.
 
     - `core_hours`: what its runs would have cost so far, each alone
     - `inherited_core_hours`: the part of it that they got from one another
@@ -324,57 +329,55 @@ def experiments(session: Session) -> list[dict[str, Any]]:
     - `imported_from`: the file that its runs were imported from; None for runs of this store. `imported`: how it was read
     - `cost`, `allocated_cost`, `estimated_cost`: these core-hours in money of `currency`; `budget_cost`: the cap on what is allocated
     """
-    rows = []
-    for experiment in session.scalars(select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())):
-        query = _filtered(
-            select(
-                func.coalesce(func.sum(Run.core_hours), 0.0),
-                func.coalesce(func.sum(Run.inherited_core_hours), 0.0),
-                func.coalesce(func.sum(Run.allocated_core_hours), 0.0),
-                func.sum(Run.estimated_core_hours),
-                func.min(_PRETRAINED_LOSS),
-            ),
-            session,
-            experiment=experiment.name,
-        )
-        done, inherited, allocated, estimated, best = session.execute(query).one()
-        ids = _filtered(select(Run.id), session, experiment=experiment.name)
-        rehearsed = session.scalar(ids.where(Run.rehearsal).limit(1))
+    rows, gone = [], is_gone(session)
+    asked = select(Experiment).order_by(Experiment.created_at.desc(), Experiment.id.desc())
+    for experiment in session.scalars(asked if name is None else asked.where(Experiment.name == name)):
+        sums = run_sums(session, wanted_runs(experiment.id))
+        done, inherited = fsum(each.core_hours for each in sums), fsum(each.inherited_core_hours for each in sums)
+        estimated = total(each.estimated_core_hours for each in sums)
         latest, budget = latest_revision(session, experiment.name), budget_of(session, experiment.name)
         searched = searches.progress(session, experiment.name)
         if searched is not None:
             estimated = (estimated or 0.0) + searched["core_hours_ahead"]
-        if (tuned := finetunings.progress(session, experiment.name, experiment.id)) is not None:
+        if (tuned := finetunings.progress(session, experiment.name, experiment.id, sums)) is not None:
             estimated = (estimated or 0.0) + tuned["core_hours_ahead"]
         rows.append(
             {
                 "name": experiment.name,
                 "created_at": experiment.created_at.isoformat(),
-                "simulated": rehearsed is not None,
+                "simulated": any(each.rehearsal for each in sums),
                 "revision": latest.number if latest else None,
                 "file": latest.file if latest else None,
                 "imported_from": (imported := latest.resolved.get("imported") if latest else None) and imported["file"],
                 "imported": imported,
-                "runs": status_counts(session, experiment.name),
-                "interrupted": interrupted(session, experiment.name),
+                "runs": counts_shown(((each.status, each.runs) for each in sums), gone=gone),
+                "interrupted": sum(each.runs for each in sums if each.status is RunStatus.RUNNING) if gone else 0,
                 "core_hours": done,
                 "inherited_core_hours": inherited,
                 "spent_core_hours": done - inherited,
                 "saved": inherited / done if done else 0.0,
-                "allocated_core_hours": allocated,
+                "allocated_core_hours": fsum(each.allocated_core_hours for each in sums),
                 "estimated_core_hours": estimated,
-                "estimate_error": estimate_error(session, ids),
+                "estimate_error": estimate_error(session, wanted_runs(experiment.id)),
                 "budget_core_hours": budget["core_hours"],
                 "budget_cost": budget["money"],
-                **experiment_cost(session, experiment, estimated),
-                "best_val_loss": best,
+                **experiment_cost(latest, sums, estimated),
+                "best_val_loss": min(
+                    (each.val_loss for each in sums if each.val_loss is not None and not each.finetuned), default=None
+                ),
                 "finetuning": tuned,
-                "no_better_than_guessing": list(session.scalars(ids.where(Run.reason.startswith(NO_BETTER_THAN_GUESSING)))),
+                "no_better_than_guessing": _guesses(session, experiment.id) if any(each.guesses for each in sums) else [],
                 "searches": searched,
                 "skipped": skipped_examples(session, experiment.name),
             }
         )
     return rows
+
+
+def _guesses(session: Session, experiment: int) -> list[str]:
+    """List the ids of an experiment's runs that have learnt nothing."""
+    ours = Run.id.in_(wanted_runs(experiment)), Run.reason.startswith(NO_BETTER_THAN_GUESSING)
+    return list(session.scalars(select(Run.id).where(*ours)))
 
 
 def models(session: Session) -> list[tuple[str, str]]:
