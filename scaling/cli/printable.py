@@ -36,6 +36,8 @@ def printable(text: str, keep: str = "") -> str:
 
     keep: control characters that stay.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return text.translate({code: sign for code, sign in _SIGNS.items() if chr(code) not in keep} if keep else _SIGNS)
 
 

@@ -16,6 +16,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Span, Text
 
+from scaling.cli.plain_rows import in_parts, letters, without_rows
 from scaling.cli.printable import printable
 
 __all__ = ["Terminal"]
@@ -48,34 +49,36 @@ class Terminal(Console):
     def print(self, *objects: object, **how: Any) -> None:
         """Print as rich's console does; a table is as narrow as its words allow, down to 80 columns, and nothing in it is cut off."""
         if len(objects) == 1 and isinstance(objects[0], Table):
-            width = self._fit(objects[0], self.width if self.is_terminal else _TABLE_WIDTH)
-            how = {"width": width, "crop": False, "soft_wrap": False, **how}
+            between, width = self._fit(objects[0], self.width if self.is_terminal else _TABLE_WIDTH)
+            for part in in_parts(objects[0], between):
+                super().print(part, **{"width": width, "crop": False, "soft_wrap": False, **how})
+            return
         super().print(*objects, **how)
 
-    def _fit(self, table: Table, target: int) -> int:
-        """Give the columns their widths, and return the whole width.
+    def _fit(self, table: Table, target: int) -> tuple[int, int]:
+        """Give the columns their widths; return the blanks and lines between them in all, and the whole width.
 
         Heads may break between words, and cells too where the column allows it.
         """
         least, whole = [], []
         for column in table.columns:
-            head, *cells = (_plain(cell) for cell in (column.header, *column.cells))
+            head, cells = letters(column.header), set(map(letters, column.cells))
             longest = max(map(cell_len, cells), default=0)
-            word = (
-                longest
-                if column.no_wrap and column.justify != "left"
-                else max((cell_len(word) for cell in cells for word in cell.split()), default=0)
-            )
+            words = cells if column.no_wrap and column.justify != "left" else {word for cell in cells for word in cell.split()}
+            word = max(map(cell_len, words), default=0)
             least.append(max(word, *(cell_len(word) for word in head.split()), 1) if head.split() else max(word, 1))
             whole.append(max(longest, cell_len(head), 1))
         unbounded = self.options.update(width=100_000, max_width=100_000)
-        between = self.measure(table, options=unbounded).maximum - sum(whole)
+        empty = without_rows(table)
+        for column, width in zip(empty.columns, whole, strict=True):
+            column.width = width
+        between = self.measure(empty, options=unbounded).maximum - sum(whole)
         for _ in range(max(0, min(target, between + sum(whole)) - between - sum(least))):
             tightest = max(range(len(least)), key=lambda place: whole[place] / least[place])
             least[tightest] += 1
         for column, width in zip(table.columns, least, strict=True):
             column.width, column.no_wrap = width, False
-        return between + sum(least)
+        return between, between + sum(least)
 
 
 def _shown(text: Text) -> Text:
@@ -86,7 +89,3 @@ def _shown(text: Text) -> Text:
     shown.plain = "".join(letters)
     shown.spans = [Span(starts[span.start], starts[min(span.end, len(letters))], span.style) for span in text.spans]
     return shown
-
-
-def _plain(cell: RenderableType) -> str:
-    return cell.plain if isinstance(cell, Text) else printable(str(cell))
