@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from importlib.metadata import version as version_of
 from pathlib import Path
+from typing import Any
 
 from docutils import nodes
 from pygments.lexers.special import TextLexer
@@ -66,7 +67,15 @@ def _add_dark_pictures(app: Sphinx, document: nodes.document) -> None:
         image.parent.insert(image.parent.index(image) + 1, other)
 
 
+def _reach_by_keyboard(_app: Sphinx, _page: str, _template: str, context: dict[str, Any], _document: nodes.document | None) -> None:
+    """Let the keyboard reach what scrolls in itself, and give the headings of the navigation a level, which the theme leaves out."""
+    body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
+    context["body"] = body.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
+    context["furo_navigation_tree"] = context["furo_navigation_tree"].replace('role="heading"', 'role="heading" aria-level="2"')
+
+
 def setup(app: Sphinx) -> None:
     app.add_lexer("csv", TextLexer)
     app.connect("source-read", _add_navigation)
+    app.connect("html-page-context", _reach_by_keyboard, priority=900)  # after the theme has made its navigation
     app.connect("doctree-read", _add_dark_pictures, priority=100)  # before Sphinx collects the pictures that it copies

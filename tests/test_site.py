@@ -101,6 +101,12 @@ def test_the_site_has_each_page_with_its_title_and_navigation(site):
     for page in PAGES:
         html = (site / f"{page.stem}.html").read_text()
         assert "<h1>" in html, page.name
+        for unreached in (
+            "<pre>",
+            '<div class="table-wrapper',
+            'role="heading">',
+        ):  # what scrolls takes the keyboard, a heading has its level
+            assert unreached not in html, page.name
     navigation = (site / "index.html").read_text().partition('class="sidebar-tree"')[2].partition("</aside>")[0]
     for page in PAGES:
         assert page.name == "index.md" or f'href="{page.stem}.html"' in navigation, page.name
