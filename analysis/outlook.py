@@ -69,7 +69,9 @@ class Outlook:
         best = ""
         if found["model"]:
             best = (
-                f"{found['model']} at {significant(found['data'], 3)} {data}" if np.isfinite(found["data"]) else str(found["model"])
+                f"{found['model']} at {significant(found['data'], 3)} {data}{self.regret.beyond(found['data']) if self.regret else ''}"
+                if np.isfinite(found["data"])
+                else str(found["model"])
             )
         hours = [f"{amount(found['core_hours'])} core-hours"] if np.isfinite(found["core_hours"]) else []
         paid = [money(float(found["cost"]), self.currency)] if np.isfinite(found["cost"]) and self.currency else []

@@ -11,6 +11,7 @@ compute.
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -199,7 +200,8 @@ def _fall(law: Fit) -> str:
         return f"{law.metric} rises with {x}: are these runs comparable?"
     identified = law.lights.identified.ok
     if identified is False:
-        return f"How {law.metric} falls with {x} is not determined by these runs ({law.status.value})."
+        why = re.split("[:;]", law.status.advice.removesuffix("."))[0]
+        return f"How {law.metric} falls with {x} is not determined by these runs: {why[:1].lower()}{why[1:]}."
     form, ends, level = law_named(law.law), law.interval(), law.level_words
     powers = []
     for place, (name, axes) in enumerate(_exponents_of(form).items()):

@@ -21,6 +21,8 @@ from scaling.rounding import significant
 __all__ = ["frontier_figure"]
 
 _LEGEND_ROW = 22  # pixels
+_ROOM_FOR_NAMES = 0.16
+"""The share of the range of x that is kept free beyond several laws: each name stands beside its own end."""
 
 
 def frontier_figure(
@@ -68,6 +70,8 @@ def frontier_figure(
         _mark_extrapolation(figure, max(fit.x_range[1] for fit in fits), x_scale)
     points = frontier.points
     x_values = [*points[frontier.x], *(fit.x_range[1] * extrapolate for fit in fits)]
+    if len(fits) > 1 and x_scale == "log":  # room for the names of laws beside the ends of their curves
+        x_values.append(max(x_values) * (max(x_values) / min(x_values)) ** _ROOM_FOR_NAMES)
     beside = ([], []) if references is None else add_references(figure, references)
     y_values = [*beside[1], *points[f"{frontier.metric}_min"], *points[f"{frontier.metric}_max"], *_lowest_drawn(fits, extrapolate)]
     x_values += beside[0]
@@ -123,6 +127,7 @@ def _name_lines(
         x_range=(x_low, x_high),
         y_range=(y_low, y_high),
         logs=logs,
+        curves=[np.column_stack([trace.x, trace.y]) for trace in figure.data if trace.mode == "lines" and trace.fill is None],
     )
 
 

@@ -16,6 +16,8 @@ __all__ = ["LineEnd", "add_line_ends"]
 _WIDTH, _HEIGHT = 760.0, 450.0
 """Pixels of the plot for which places are chosen. On a wider one there is more room."""
 _LETTER, _LINE, _MARKER = 7.0, 15.0, 12.0
+_CROSSED = 0.25
+"""What a point of a curve under a name costs, of which a name across it covers about eight; a marker under it costs 1."""
 _PLACES = (
     ("left", "middle", 11, 0),
     ("left", "bottom", 7, 6),
@@ -33,6 +35,8 @@ _PLACES = (
     ("right", "top", -7, -26),
     ("right", "bottom", -7, 44),
     ("right", "top", -7, -44),
+    ("left", "bottom", 13, 36),
+    ("left", "top", 13, -36),
 )
 """Anchors and shifts, in pixels to the right and upwards, the most wanted first."""
 
@@ -53,12 +57,14 @@ def add_line_ends(
     x_range: tuple[float, float],
     y_range: tuple[float, float],
     logs: tuple[bool, bool],
+    curves: Sequence[np.ndarray] = (),
 ) -> None:
-    """Write each name beside its line's end, as an annotation of that name, where it covers fewest points and other names.
+    """Write each name beside its line's end, as an annotation of that name, where it covers fewest points, curves and other names.
 
-    points: (n, 2), data. x_range, y_range: of the axes; of a log axis in log10. logs: whether the axes are logarithmic.
+    points: (n, 2), data. curves: each (m, 2), data, dense enough that a name across one covers several of its points. x_range, y_range: of the axes; of a log axis in log10. logs: whether the axes are logarithmic.
     """
     marks = _pixels(points, x_range, y_range, logs)
+    drawn = _pixels(np.concatenate([np.empty((0, 2)), *curves]), x_range, y_range, logs)
     taken = [_foot(note, x_range) for note in figure.layout.annotations if note.yref == "paper"]
     for end in ends:
         best: tuple[float, tuple[float, float, float, float], tuple[float, float], tuple[str, str, int, int]] | None = None
@@ -67,7 +73,7 @@ def add_line_ends(
         ):
             for rank, how in enumerate(_PLACES):
                 box = _box(len(end.name) * _LETTER, left, up, how)
-                cost = _covered(box, marks, taken) + 0.1 * rank + 0.4 * number
+                cost = _covered(box, marks, taken) + _CROSSED * _inside(box, drawn, 0).sum() + 0.1 * rank + 0.4 * number
                 if best is None or cost < best[0]:
                     best = (cost, box, place, how)
         assert best is not None, "a line has an end"
@@ -113,12 +119,13 @@ def _covered(
     box: tuple[float, float, float, float], marks: np.ndarray, taken: Sequence[tuple[float, float, float, float]]
 ) -> float:
     left, bottom, right, top = box
-    inside = (
-        (marks[:, 0] > left - _MARKER + 3)
-        & (marks[:, 0] < right + _MARKER - 3)
-        & (marks[:, 1] > bottom - _MARKER + 3)
-        & (marks[:, 1] < top + _MARKER - 3)
-    )
+    inside = _inside(box, marks, _MARKER - 3)
     others = sum(left < other[2] and right > other[0] and bottom < other[3] and top > other[1] for other in taken)
     outside = left < 0 or right > _WIDTH or bottom < 0 or top > _HEIGHT
     return float(inside.sum()) + 4.0 * others + 6.0 * outside
+
+
+def _inside(box: tuple[float, float, float, float], marks: np.ndarray, beyond: float) -> np.ndarray:
+    """Say which marks, (n, 2) in pixels, lie in a box or within so many pixels of it: (n,)."""
+    (left, bottom, right, top), (x, y) = box, marks.T
+    return (x > left - beyond) & (x < right + beyond) & (y > bottom - beyond) & (y < top + beyond)

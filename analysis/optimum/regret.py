@@ -43,6 +43,7 @@ in 100, since what the draws are made from are estimates themselves."""
 
 _MOST = 1.0  # a bound of as much as the loss itself says nothing
 _LEAST_SIZES, _LEAST_CELLS = 3, 6
+_SAME_DATA = 1.01  # epochs that differ by less are the same budget
 _STEP = 1e-3
 
 
@@ -115,7 +116,14 @@ class Regret:
     def named(self, choice: PricedChoice) -> str:
         """Write a choice: `nano-F3 at 16 epochs`."""
         name = self.model_name(choice.model)
-        return f"{name or f'size {significant(choice.size, 3)}'} at {_short(choice.data)} {self._data}"
+        return f"{name or f'size {significant(choice.size, 3)}'} at {_short(choice.data)} {self._data}{self.beyond(choice.data)}"
+
+    def beyond(self, data: float) -> str:
+        """Write that no run had so much data: ` (no run had more than 16)`; empty where some run had, or nothing is known."""
+        if self.losses is None:
+            return ""
+        most = float(np.exp(self.losses.cells.data.max()))
+        return f" (no run had more than {_short(most)})" if data > _SAME_DATA * most else ""
 
     def costs(self, choice: PricedChoice) -> str:
         """Write what a choice costs: `at most 0.40 % of val_loss against the best size and epochs (95 %)`."""

@@ -271,7 +271,11 @@ def progress(session: Session, experiment: str) -> dict[str, Any] | None:
         "given_up": sum(row.state == "given-up" for row in rows),
         "open": sum(row.state in _OPEN for row in rows),
         "trials": sum(row.trials for row in rows),
-        "stuck": [f"{row.model}, {row.epochs:g} epochs: {row.state}: {row.reason}" for row in rows if row.reason],
+        "stuck": [
+            f"{row.model}, {row.epochs:g} epoch{'' if row.epochs == 1 else 's'}: {row.state.replace('-', ' ')}, {row.reason}"
+            for row in rows
+            if row.reason
+        ],
         "found": [_found(row) for row in rows if row.second is not None and row.learning_rate is not None],
         "core_hours_ahead": sum(_runs_ahead(row) * (row.template["estimated_core_hours"] or 0.0) for row in rows),
     }

@@ -65,6 +65,29 @@ def test_linear_scales(frontier):
     assert figure.layout.xaxis.type == figure.layout.yaxis.type == "linear"
 
 
+def test_names_of_laws_stand_beside_their_ends_and_across_no_curve(frontier, nfnet):
+    """As the page of laws draws them, on 1070 × 450 px of the plot that 1280 px of a screen leave."""
+    laws = ("power", "power-floor", "saturating", "hill")
+    figure = frontier_figure(frontier, [analysis.fit(nfnet, metric="error", law=law) for law in laws], extrapolate=10, bands=False)
+    (x_low, x_high), (y_low, y_high) = figure.layout.xaxis.range, figure.layout.yaxis.range
+
+    def pixels(x, y):
+        return 1070 * (np.asarray(x) - x_low) / (x_high - x_low), 450 * (np.asarray(y) - y_low) / (y_high - y_low)
+
+    curves = [trace for trace in figure.data if trace.mode == "lines"]
+    for law in laws:
+        note = next(note for note in figure.layout.annotations if note.name == f"{law} law")
+        x, y = pixels(note.x, note.y)
+        left = x + note.xshift - {"left": 0, "center": 0.5, "right": 1}[note.xanchor] * 7 * len(note.text)
+        bottom = y + note.yshift - {"bottom": 0, "middle": 7.5, "top": 15}[note.yanchor]
+        for curve in curves:
+            along, up = pixels(np.log10(curve.x), np.log10(curve.y))
+            inside = (along > left) & (along < left + 7 * len(note.text)) & (up > bottom) & (up < bottom + 15)
+            assert not inside.any(), (law, curve.name)
+        assert left >= 0
+        assert left + 7 * len(note.text) <= 1070
+
+
 def test_residuals_and_best_model(nfnet, frontier):
     fit = fit_power(nfnet, metric="error")
     figure = residuals_figure(fit)

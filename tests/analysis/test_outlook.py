@@ -103,6 +103,9 @@ def test_the_headline_has_the_best_there_and_what_choices_cost(law, cost):
     assert words.startswith(said.sentences[0])
     ahead, first = cost.best_model_at(said.forecast.at), cost.choices[0]
     assert f"Best there: {ahead.model} at " in words
+    assert ahead.data > 1
+    assert f"epochs (no run had more than 1); choosing it costs {cost.costs(ahead)}" in words
+    assert "(no run" not in cost.named(first)
     assert words.count("costs at most ") == 2
     assert words.index("Best there") < words.index("Best so far")
     assert f"{100 * first.most:.2g}"[:3] in words

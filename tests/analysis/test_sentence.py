@@ -159,7 +159,9 @@ def test_units_and_order_of_rows_change_nothing_but_the_numbers(studies):
 
 def test_strangers_tables_have_an_answer(nfnet):
     said = analysis.answer(nfnet, metric="error")
-    assert said.sentence.startswith("How error falls with core_hours is not determined by these runs (floor-not-identified).")
+    assert said.sentence.startswith(
+        "How error falls with core_hours is not determined by these runs: the interval of the floor E reaches zero."
+    )
     bare = pd.DataFrame({"gpu_h": np.geomspace(1, 1e4, 9), "loss": 3 * np.geomspace(1, 1e4, 9) ** -0.1})
     said = analysis.answer(bare, metric="loss", x="gpu_h")
     assert "Ten times the largest gpu_h, 100000 gpu_h, would give" in said.sentence

@@ -14,21 +14,25 @@ from scaling.cli.app import app
 from scaling.outcomes import AttemptOutcome
 from tests.orchestrator.rows import a_run, accepted, granted
 
-IDS = [letter * 16 for letter in "abcdef"]
+IDS = [digit * 16 for digit in "123456"]
+
+
+def rehearse(store):
+    """Write six rehearsals, all but the last finished; and an experiment that was trained."""
+    changes = {"rehearsal": True, "resources": Resources("TPU-v4", 1, stated=8)}
+    runs = [a_run(run, epochs=1.0 + place, train_flops=1e9 * (1 + place), **changes) for place, run in enumerate(IDS)]
+    accepted(store, *runs, name="rehearsal")
+    accepted(store, a_run("0" * 16), name="trained")
+    for place, run in enumerate(IDS[:-1]):
+        end(store, granted(store, run), AttemptOutcome.FINISHED, {"val_loss": 3.0 * 0.8**place})
+    end(store, granted(store, IDS[-1]), AttemptOutcome.DIVERGED, None)
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
-    """Six rehearsals, all but the last finished; and an experiment that was trained."""
     path = tmp_path_factory.mktemp("store") / "scaling.db"
     with Store.open(str(path)) as store:
-        changes = {"rehearsal": True, "resources": Resources("TPU-v4", 1, stated=8)}
-        runs = [a_run(run, epochs=1.0 + place, train_flops=1e9 * (1 + place), **changes) for place, run in enumerate(IDS)]
-        accepted(store, *runs, name="rehearsal")
-        accepted(store, a_run("0" * 16), name="trained")
-        for place, run in enumerate(IDS[:-1]):
-            end(store, granted(store, run), AttemptOutcome.FINISHED, {"val_loss": 3.0 * 0.8**place})
-        end(store, granted(store, IDS[-1]), AttemptOutcome.DIVERGED, None)
+        rehearse(store)
     return str(path)
 
 

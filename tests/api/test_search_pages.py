@@ -17,18 +17,22 @@ from scaling.cli.app import app
 from tests.orchestrator.search.test_replay import plan_of  # noqa: F401 - a fixture
 
 
+def search(store, plan, state, reason):
+    """Write two cells: one is found, and the other `state`."""
+    accept_plan(store, plan)
+    with store.write() as session:
+        first, second = session.query(Search).order_by(Search.id)
+        first.state, first.trials, first.learning_rate = "settled", 3, 1.6
+        second.state, second.trials, second.reason = state, 2, reason
+
+
 @pytest.fixture
 def database(tmp_path, plan_of):  # noqa: F811
-    """Two cells: one is found, and the other `state`."""
     path = tmp_path / "scaling.db"
 
     def make(state, reason):
         with Store.open(str(path)) as store:
-            accept_plan(store, plan_of(models="nano-F0", epochs="[1, 2]"))
-            with store.write() as session:
-                first, second = session.query(Search).order_by(Search.id)
-                first.state, first.trials, first.learning_rate = "settled", 3, 1.6
-                second.state, second.trials, second.reason = state, 2, reason
+            search(store, plan_of(models="nano-F0", epochs="[1, 2]"), state, reason)
         return str(path)
 
     return make
@@ -47,7 +51,7 @@ def test_a_page_says_that_runs_are_not_known_yet_only_while_cells_are_open(datab
 
 def test_why_a_cell_was_given_up_is_told(database):
     path = database("given-up", "a trial failed: no such image")
-    told = "No learning rate for nano-F0, 2 epochs: given-up: a trial failed: no such image"
+    told = "No learning rate for nano-F0, 2 epochs: given up, a trial failed: no such image"
     assert f"after 5 trials. {told}" in page(path)
     printed = " ".join(CliRunner().invoke(app, ["status", "--db", path]).stdout.split())
     assert f"search: no{told.removeprefix('No')}" in printed

@@ -14,18 +14,22 @@ from tests.orchestrator.rows import accepted
 from tests.orchestrator.store.test_trunks import CHILD, PARENT, ended, family, granted, progress
 
 
+def share_a_trunk(store):
+    """Write a parent of 360 s of two cores; a child that inherited 72 of them and did 18 itself."""
+    accepted(store, *family())
+    parent = granted(store, PARENT)
+    progress(store, parent, checkpoints=[(80, 72.0), (400, 360.0)])
+    ended(store, parent, useful=360.0)
+    child = granted(store, CHILD)
+    progress(store, child, first_step=80, checkpoints=[(100, 18.0)])
+    ended(store, child, useful=18.0)
+
+
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):
-    """A parent of 360 s of two cores; a child that inherited 72 of them and did 18 itself."""
     path = tmp_path_factory.mktemp("store") / "scaling.db"
     with Store.open(str(path)) as store:
-        accepted(store, *family())
-        parent = granted(store, PARENT)
-        progress(store, parent, checkpoints=[(80, 72.0), (400, 360.0)])
-        ended(store, parent, useful=360.0)
-        child = granted(store, CHILD)
-        progress(store, child, first_step=80, checkpoints=[(100, 18.0)])
-        ended(store, child, useful=18.0)
+        share_a_trunk(store)
     return str(path)
 
 

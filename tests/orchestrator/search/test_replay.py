@@ -36,6 +36,12 @@ SURFACE = "curvature: 0.05, lr_reference_params: 3000, lr_falls: 0.35, lr_falls_
 
 @pytest.fixture
 def plan_of(tmp_path):
+    return in_folder(tmp_path)
+
+
+def in_folder(folder):
+    """Return a function that makes a plan of searches from a file in this folder."""
+
     def make(
         models="nano-F0, nano-F1, nano-F3",
         epochs="[1, 2, 4, 8]",
@@ -44,7 +50,7 @@ def plan_of(tmp_path):
         loss=SURFACE,
         extra="",
     ):
-        path = tmp_path / "grid.yaml"
+        path = folder / "grid.yaml"
         path.write_text(GRID.format(models=models, epochs=epochs, learning_rate=learning_rate, seeds=seeds, loss=loss, extra=extra))
         return make_plan(*read_spec(path))
 
