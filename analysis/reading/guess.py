@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.reading.column_kinds import is_learning_rate, words_of
+from analysis.reading.column_kinds import is_data, is_learning_rate, is_size, words_of
 from analysis.reading.headers import unit_in_header
 from scaling.columns import describe
 from scaling.errors import DataError
@@ -101,8 +101,11 @@ def guess(table: pd.DataFrame) -> Guess:
         if theirs is not None:
             found[ours] = theirs, _unit(ours, theirs)
     rates = [str(name) for name in table if str(name) in numbers and is_learning_rate(str(name))]
-    if "learning_rate" not in found and len(rates) == 1:  # `optim.lr`
-        found["learning_rate"] = rates[0], None
+    sizes = [str(name) for name in table if is_size(str(name), table[name])]
+    data = [str(name) for name in table if is_data(str(name), table[name])]
+    for ours, named in (("learning_rate", rates), ("params", sizes), ("examples_seen", data)):
+        if ours not in found and len(named) == 1 and named[0] not in {theirs for theirs, _ in found.values()}:
+            found[ours] = named[0], _unit(ours, named[0])  # `optim.lr`, `model.n_params`, `data.tokens`
     if "core_hours" not in found and (time := _time(table, numbers)) is not None:
         found["core_hours"] = time
     metric, of_metric, unit = _metric(table, numbers - {theirs for theirs, _ in found.values()})

@@ -201,6 +201,10 @@ def test_a_table_of_other_names_and_units():
         ("hours,loss (bits)", {"core_hours=hours", "val_loss=loss (bits)", "val_loss=bits"}),
         ("train_pflop,val_ppl", {"--metric", "val_ppl"}),
         ("gpu_hours,top1_accuracy", {"--metric", "top1_accuracy_error", "top1_accuracy=%"}),
+        (
+            "config.model.n_params,config.data.tokens,Runtime,summary.val/loss",
+            {"params=config.model.n_params", "examples_seen=config.data.tokens", "core_hours=seconds", "val_loss=summary.val/loss"},
+        ),
         ("core_hours,val_loss", set()),
     ],
 )
