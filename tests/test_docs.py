@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 import yaml
 from typer.testing import CliRunner
 
@@ -75,6 +76,23 @@ def test_commands_in_the_docs_exist():
             assert command in known, f"{path.name}: scaling {command}"
             named.add(command)
     assert known - named <= {"resume"}, "every command is shown; `resume` beside `scaling pause`"
+
+
+def test_options_in_the_docs_exist():
+    known = {
+        name: {word for option in command.params for word in (*option.opts, *option.secondary_opts)}
+        for name, command in typer.main.get_command(app).commands.items()
+    }
+    seen = 0
+    for path in DOCS:
+        text = path.read_text()
+        lines = [line for block in re.findall(r"```\w*\n(.*?)```", text, re.S) for line in block.splitlines()]
+        for line in [*lines, *re.findall(r"`([^`\n]+)`", text)]:
+            for name, words in re.findall(r"\bscaling ([a-z]+)\b([^|;&#]*)", line):
+                for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", words.split("scaling ")[0]):
+                    seen += 1
+                    assert option in known.get(name, {"--help"}) | {"--help"}, f"{path.name}: {line}"
+    assert seen > 300
 
 
 @pytest.mark.parametrize("command", [command.name for command in app.registered_commands])
