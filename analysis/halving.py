@@ -31,6 +31,7 @@ from analysis.choice import natural_choice
 from analysis.fitting.fit import fit
 from analysis.fitting.result import Fit
 from analysis.interval import Interval
+from analysis.laws.constrained import Pins, Ties
 from analysis.numbers import finite, records
 from analysis.planning.neighbours import neighbouring_cells
 from analysis.planning.next_runs import plan
@@ -184,6 +185,8 @@ def halve(
     bootstrap: int = 1000,
     level: float = 0.95,
     seed: int = 0,
+    pin: Pins = (),
+    tie: Ties = (),
 ) -> Halving:
     """Say where the interval of a forecast comes from, and find the cheapest way to halve it.
 
@@ -195,13 +198,13 @@ def halve(
         runs: one row a run, as for `analysis.fit`. `val_loss_standard_error`, where it is there, is how sure the loss of each run is.
         target: compute at which the metric should be known, in the unit of x.
         candidates: cells that could be run, as `analysis.plan` takes them; None: cells like those that were run.
-        law, on, metric, x, cell, clusters, bootstrap, level, seed: of `analysis.fit`.
+        law, on, metric, x, cell, clusters, bootstrap, level, seed, pin, tie: of `analysis.fit`.
 
     Raises: what `analysis.fit` raises; UsageError for a target that is no positive number.
     """
     if not (np.isfinite(target) and target > 0):
         raise UsageError(f"the target {target:g} is not a positive number", hint=f"give it in the unit of {x}")
-    settings = {"metric": metric, "cell": cell, "clusters": clusters, "bootstrap": bootstrap, "level": level, "seed": seed}
+    settings = {"metric": metric, "cell": cell, "clusters": clusters, "bootstrap": bootstrap, "level": level, "seed": seed, "pin": pin, "tie": tie}
     found = fit(runs, x=x, law=law, on=on or natural_choice(runs, x), **settings)  # type: ignore[arg-type]  # of FitSettings
     if len(found.axes) > 1:
         raise UsageError(

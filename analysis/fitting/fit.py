@@ -21,7 +21,7 @@ from analysis.fitting.result import Fit
 from analysis.interval import check_level
 from analysis.laws import law_named, law_names
 from analysis.laws.axes import AXIS_COLUMNS, AXIS_NAMES
-from analysis.laws.constrained import Pins, Ties, constrained, pins_of, ties_of
+from analysis.laws.constrained import Pins, Ties, constrained, pins_of, refuse_unnamed, ties_of
 from analysis.laws.law import Law
 from analysis.pareto import frontier
 from analysis.reading.source import source_of
@@ -122,10 +122,7 @@ def fit(
     """
     automatically = law == AUTO
     pins, ties = pins_of(pin), ties_of(tie)
-    if automatically and (pins or ties):
-        raise UsageError(
-            "pinned and tied coefficients are those of one law, and no law is named", hint="name it: --law chinchilla --pin E=1.69"
-        )
+    refuse_unnamed(law, pins, ties)
     if automatically:
         letters = letters_of((AXIS_COLUMNS["C"],) if x is None else columns_of(x))
         if unknown := next((name for name in without if name not in law_names()), None):

@@ -17,7 +17,7 @@ import numpy as np
 from analysis.laws.law import Law, Shape, Slope, Term
 from scaling.errors import UnknownName, UsageError
 
-__all__ = ["Pins", "Ties", "constrained", "pins_of", "ties_of"]
+__all__ = ["Pins", "Ties", "constrained", "pins_of", "refuse_unnamed", "ties_of"]
 
 Pins = Mapping[str, float] | Sequence[str]
 """Letter → number, or texts such as `E=1.69`."""
@@ -61,6 +61,12 @@ def ties_of(tie: Ties) -> tuple[tuple[str, ...], ...]:
         if len(set(group)) < 2:
             raise UsageError(f"tie {'='.join(group)} names one coefficient: two share a number", hint=hint)
     return tuple(groups)
+
+
+def refuse_unnamed(law: str | None, pin: Pins, tie: Ties) -> None:
+    """Raise `UsageError` where coefficients are pinned or tied, but no law is named that has them."""
+    if law in (None, "auto") and (pin or tie):
+        raise UsageError("pinned and tied coefficients are those of one law, and none is named", hint="name it: --law chinchilla --pin E=1.69")
 
 
 def constrained(law: Law, pin: Pins = (), tie: Ties = ()) -> Law:

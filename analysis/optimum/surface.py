@@ -20,7 +20,7 @@ from analysis.fitting.fit import fit
 from analysis.fitting.law_estimate import LawEstimate
 from analysis.fitting.result import Fit
 from analysis.laws import law_named, law_names
-from analysis.laws.constrained import Pins, Ties
+from analysis.laws.constrained import Pins, Ties, refuse_unnamed
 from analysis.laws.law import Law
 from analysis.optimum.cells import GridCells
 from analysis.optimum.path import Path, path_along, refused
@@ -142,10 +142,7 @@ def fit_surface(
     table, columns = _with_inputs(runs, cells)
     if law is not None and law not in surface_laws():
         raise UnknownName("surface", law, surface_laws())
-    if law is None and (pin or tie):
-        raise UsageError(
-            "pinned and tied coefficients are those of one surface, and none is named", hint="name it: --law chinchilla"
-        )
+    refuse_unnamed(law, pin, tie)
     names = [law] if law is not None else [name for name in CANDIDATES if cells.repeats or "U" not in law_named(name).axes]
     fits: list[Surface] = []
     fault: TooFewPoints | None = None

@@ -17,6 +17,7 @@ from analysis.fitting.result import Fit
 from analysis.interval import Interval
 from analysis.laws import law_named
 from analysis.laws.axes import AXIS_COLUMNS
+from analysis.laws.constrained import refuse_unnamed
 from analysis.optimum.cells import grid_cells, grid_frontier
 from analysis.optimum.surface import CANDIDATES, Surface
 from analysis.prediction import runs_to_predict_from
@@ -68,6 +69,7 @@ def aim(
     Raises: what `analysis.fit` raises; UsageError for a target that does not go with the law; ScalingError where the surface has no
     best size.
     """
+    refuse_unnamed(law, settings.get("pin", ()), settings.get("tie", ()))
     if law is not None:
         columns = _columns(law, x)
         _require(columns, f"law {law}", runs, candidates)

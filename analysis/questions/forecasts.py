@@ -86,4 +86,6 @@ class PlanQuestion(ClusteredQuestion):
             offered=(("c", "the prediction"), ("D", "the coefficients")),
         ),
     ] = "c"
+    pin: Pin = ()
+    tie: Tie = ()
     level: Level = 0.95

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from analysis.questions.cells import DrawnQuestion
-from analysis.questions.parameters import FittedTo
+from analysis.questions.parameters import FittedTo, Pin, Tie
 from analysis.questions.question import Asked
 
 
@@ -21,4 +21,6 @@ class ReportQuestion(DrawnQuestion):
         str | None, Asked("The law to report on, or auto; the others are shown beside it. Default: the one that forecasts best.")
     ] = None
     on: FittedTo = None
+    pin: Pin = ()
+    tie: Tie = ()
     title: Annotated[str, Asked("Of the report; the name of the data where left out.")] = ""

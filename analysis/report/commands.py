@@ -14,12 +14,14 @@ def commands(source: Mapping[str, Any], asked: Mapping[str, Any]) -> list[tuple[
     """List the commands, each as (what it prints, command).
 
     source: of `source_of`; its `command` holds the options that chose the runs, where a command made the study.
-    asked: `metric`, `x`, `law` (None for the one that forecasts best), `on` and `families`; `budget` and `target` of the plan, where
+    asked: `metric`, `x`, `law` (None for the one that forecasts best), its `pin` and `tie`, `on` and `families`; `budget` and `target` of the plan, where
     there is one.
     """
     chosen = list(source.get("command", ()))
     metric, x = ["--metric", asked["metric"]], ["--x", asked["x"]]
     named = ["--law", asked["law"]] if asked["law"] else []
+    named += [word for letter, number in asked["pin"].items() for word in ("--pin", f"{letter}={number!r}")]
+    named += [word for group in asked["tie"] for word in ("--tie", "=".join(group))]
     law = [*named, "--on", asked["on"]]
     several = len(asked["families"]) > 1
     lines = [

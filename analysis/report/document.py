@@ -58,7 +58,7 @@ def write_report(runs: pd.DataFrame, file: str | Path = "report.html", **setting
     ('power', 24)
 
     Args:
-        settings: of `analysis.report.study_of`: metric, x, law, on, level, bootstrap, seed, title.
+        settings: of `analysis.report.study_of`: metric, x, law, on, level, bootstrap, seed, pin, tie, title.
 
     Raises: UsageError, the folder does not exist; what `study_of` raises.
     """
@@ -112,6 +112,8 @@ def _asked(study: Study) -> dict[str, object]:
         "metric": study.metric,
         "x": study.x,
         "law": study.asked,
+        "pin": study.pin,
+        "tie": study.tie,
         "on": study.on,
         "families": list(study.optima),
     }

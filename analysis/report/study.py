@@ -21,6 +21,7 @@ from analysis.fitting.fit import FitSettings, fit
 from analysis.fitting.result import Fit
 from analysis.interval import check_level
 from analysis.laws import law_named, law_names
+from analysis.laws.constrained import Pins, Ties, constrained, pins_of, refuse_unnamed, ties_of
 from analysis.learning_rate import LearningRateTrend, learning_rate_trend
 from analysis.optimum.allocate import compute_optimal
 from analysis.optimum.regret import Regret, regret
@@ -58,7 +59,7 @@ class Refusal:
 class Study:
     """Holds what `study_of` found. A part that these runs do not allow is a `Refusal`.
 
-    asked: the name of the law that was asked for; None for the one that forecasts best.
+    asked: the name of the law that was asked for; None for the one that forecasts best. pin, tie: of its coefficients, see `analysis.fit`.
     law: the one that the report is about; laws: it and the others, fitted to the same cells; automatic: the forecast.
     predictions: at `BEYOND`, of the forecast unless a law was asked for, columns `x`, `beyond`, `mean`, `low`, `high`, `run_low`,
     `run_high`.
@@ -72,6 +73,8 @@ class Study:
     on: Literal["all", "frontier"]
     level: float
     asked: str | None
+    pin: dict[str, float]
+    tie: tuple[tuple[str, ...], ...]
     frontier: Frontier
     law: Fit | Refusal
     laws: tuple[Fit, ...]
@@ -99,6 +102,8 @@ def study_of(
     level: float = 0.95,
     bootstrap: int = 1000,
     seed: int = 0,
+    pin: Pins = (),
+    tie: Ties = (),
     title: str = "",
 ) -> Study:
     """Gather the frontier, laws, predictions and all that follows from them.
@@ -108,23 +113,25 @@ def study_of(
         metric, x: what is explained by what.
         law: the law to bet on, or `auto`; None for the one that forecasts best. The other laws of one axis are fitted beside it.
         on: which cells: the compute-optimal ones, or all; None: see `analysis.choice.natural_choice`.
-        level, bootstrap, seed: of the intervals.
+        level, bootstrap, seed: of the intervals. pin, tie: of the law that is named, see `analysis.fit`; the laws beside it are free.
         title: of the report; the file's or store's name where empty.
 
     Raises:
         What `analysis.frontier` raises: without a usable run there is nothing to report.
-        UnknownName: no such law, no such choice of cells.
+        UnknownName: no such law, no such choice of cells. UsageError: pins or ties, and no law is named.
     """
     check_level(level)
     if on not in (None, "frontier", "all"):
         raise UnknownName("choice for --on", on, ("frontier", "all"))
     cells = on or natural_choice(runs, x)
     settings: FitSettings = {"metric": metric, "level": level, "bootstrap": bootstrap, "seed": seed}
+    refuse_unnamed(law, pin, tie)
+    of_law: FitSettings = {**settings, "pin": pins_of(pin), "tie": ties_of(tie)}
     if law not in (None, AUTO):
-        law_named(law)
+        constrained(law_named(law), pin, tie)
     found = frontier(runs, metric=metric, x=x)
     main = _attempt(
-        lambda: choose_law(runs, x=x, on=cells, **settings) if law is None else fit(runs, x=x, law=law, on=cells, **settings)
+        lambda: choose_law(runs, x=x, on=cells, **settings) if law is None else fit(runs, x=x, law=law, on=cells, **of_law)
     )
     shown = main.law if isinstance(main, Fit) else law
     automatic = (
@@ -134,9 +141,9 @@ def study_of(
     )
     others = [name for name in law_names() if name != shown and len(law_named(name).axes) == 1]
     fits = [main, *(_attempt(partial(fit, runs, x=x, law=name, on=cells, **settings)) for name in others)]
-    if isinstance(automatic, Fit):  # one back-test is of them all
+    if isinstance(automatic, Fit):  # one back-test is of them all, but of a law with pins or ties
         test = automatic.backtest or automatic.untested
-        fits = [replace(entry, known_test=test) if isinstance(entry, Fit) else entry for entry in fits]
+        fits = [replace(entry, known_test=test) if isinstance(entry, Fit) and not (entry.pin or entry.tie) else entry for entry in fits]
         main = fits[0]
     families = sorted(found.points["family"].unique()) if "family" in found.points else [""]
     optima = {name: _attempt(partial(_optimum, runs, name, metric=metric, x=x, level=level, seed=seed)) for name in families}
@@ -149,6 +156,8 @@ def study_of(
         on=cells,
         level=level,
         asked=law,
+        pin=pins_of(pin),
+        tie=ties_of(tie),
         frontier=found,
         law=main,
         laws=tuple(entry for entry in fits if isinstance(entry, Fit)),
@@ -160,7 +169,7 @@ def study_of(
         comparisons=tuple(
             _attempt(partial(compare, runs, by="family", a=a, b=b, metric=metric, x=x, level=level)) for a, b in sides
         ),
-        plan=_attempt(partial(_plan, runs, found, None if law == AUTO else law, cells, settings)),
+        plan=_attempt(partial(_plan, runs, found, None if law == AUTO else law, cells, of_law)),
         learning_rate=_attempt(lambda: learning_rate_trend(runs, metric=metric, level=level)),
         source=source,
         created=datetime.now(UTC),

@@ -100,7 +100,7 @@ def _halve(
 ) -> None:
     from orchestrator.planning.candidates import halve
 
-    settings = {name: getattr(question, name) for name in ("metric", "x", "level")} | {"target": target, "seed": seed}
+    settings = {name: getattr(question, name) for name in ("metric", "x", "level", "pin", "tie")} | {"target": target, "seed": seed}
     if question.law is not None:
         settings["law"] = question.law
     found = halve(runs, file, db=source.db if source.of_a_store else None, **settings)

@@ -152,7 +152,7 @@ def test_the_published_number_of_repeats_comes_out_with_the_rest_pinned():
         ({"tie": [("alpha",)]}, UsageError, "names one coefficient"),
         ({"tie": ["alpha=beta"], "pin": {"alpha": 0.3, "beta": 0.4}}, UsageError, "tied, but pinned at 0.4 and 0.3"),
         ({"pin": {"E": 1, "A": 1, "alpha": 0.3, "B": 1, "beta": 0.3}}, UsageError, "nothing is left to fit"),
-        ({"pin": {"E": 1}, "law": "auto", "x": "params,examples_seen"}, UsageError, "no law is named"),
+        ({"pin": {"E": 1}, "law": "auto", "x": "params,examples_seen"}, UsageError, "and none is named"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(settings, error, message):
@@ -212,3 +212,45 @@ def test_the_optimum_takes_a_surface_with_ties():
     assert free.value == pytest.approx(grids.BETA / (grids.ALPHA + grids.BETA), abs=0.02)
     with pytest.raises(UsageError, match="none is named"):
         analysis.compute_optimal(grids.grid(), tie=["alpha=beta"])
+
+
+def compute_grid():
+    """Cells on 0.3 + 2 C^-0.4, with a little noise."""
+    spent = np.geomspace(0.01, 10, 12)
+    losses = (0.3 + 2 * spent**-0.4) * np.exp(np.random.default_rng(1).normal(0, 0.003, 12))
+    return pd.DataFrame({"core_hours": spent, "val_loss": losses, "model": "m", "epochs": np.arange(12) + 1.0})
+
+
+def test_a_plan_holds_what_is_pinned():
+    """With the floor known, a target far off is better known, and the plan's law has no uncertainty of it."""
+    runs = compute_grid()
+    candidates = pd.DataFrame({"model": "m", "epochs": [20.0, 30.0], "core_hours": [20.0, 30.0]})
+    free, pinned = (
+        analysis.plan(runs, candidates, budget=50, target=1000, law="power-floor", on="all", bootstrap=100, pin=pin)
+        for pin in ({}, {"E": 0.3})
+    )
+    assert pinned.fit.params["E"] == 0.3
+    assert pinned.fit.interval_words("E") == "pinned"
+    assert pinned.now.high - pinned.now.low < 0.5 * (free.now.high - free.now.low)
+    assert pinned.after.high - pinned.after.low <= pinned.now.high - pinned.now.low
+    with pytest.raises(UsageError, match="none is named"):
+        analysis.plan(runs, candidates, budget=50, target=1000, pin={"E": 0.3})
+    half = analysis.halve(runs, target=1000, law="power-floor", on="all", bootstrap=100, pin={"E": 0.3})
+    assert half.forecast.params["E"] == 0.3
+
+
+def test_a_report_pins_its_law_alone_and_prints_the_commands_that_do():
+    from analysis.report.commands import commands
+    from analysis.report.document import _asked
+    from analysis.report.study import study_of
+
+    study = study_of(compute_grid(), law="power-floor", on="all", bootstrap=100, pin=["E=0.3"])
+    assert study.law.params["E"] == 0.3
+    assert study.law.backtest is not study.automatic.backtest
+    assert [fit.pin for fit in study.laws if fit.pin] == [{"E": 0.3}]
+    printed = dict(commands(study.source, _asked(study)))
+    for what in ("the law with its intervals", "this report"):
+        assert "--law power-floor --pin E=0.3" in printed[what]
+    assert "--pin" not in printed["the forecast, and what every law forecast of runs held out"]
+    with pytest.raises(UsageError, match="none is named"):
+        study_of(compute_grid(), pin=["E=0.3"])
