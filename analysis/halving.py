@@ -204,7 +204,16 @@ def halve(
     """
     if not (np.isfinite(target) and target > 0):
         raise UsageError(f"the target {target:g} is not a positive number", hint=f"give it in the unit of {x}")
-    settings = {"metric": metric, "cell": cell, "clusters": clusters, "bootstrap": bootstrap, "level": level, "seed": seed, "pin": pin, "tie": tie}
+    settings = {
+        "metric": metric,
+        "cell": cell,
+        "clusters": clusters,
+        "bootstrap": bootstrap,
+        "level": level,
+        "seed": seed,
+        "pin": pin,
+        "tie": tie,
+    }
     found = fit(runs, x=x, law=law, on=on or natural_choice(runs, x), **settings)  # type: ignore[arg-type]  # of FitSettings
     if len(found.axes) > 1:
         raise UsageError(

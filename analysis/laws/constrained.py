@@ -66,7 +66,9 @@ def ties_of(tie: Ties) -> tuple[tuple[str, ...], ...]:
 def refuse_unnamed(law: str | None, pin: Pins, tie: Ties) -> None:
     """Raise `UsageError` where coefficients are pinned or tied, but no law is named that has them."""
     if law in (None, "auto") and (pin or tie):
-        raise UsageError("pinned and tied coefficients are those of one law, and none is named", hint="name it: --law chinchilla --pin E=1.69")
+        raise UsageError(
+            "pinned and tied coefficients are those of one law, and none is named", hint="name it: --law chinchilla --pin E=1.69"
+        )
 
 
 def constrained(law: Law, pin: Pins = (), tie: Ties = ()) -> Law:

@@ -24,7 +24,7 @@ from analysis.laws.constrained import Pins, Ties, refuse_unnamed
 from analysis.laws.law import Law
 from analysis.optimum.cells import GridCells
 from analysis.optimum.path import Path, path_along, refused
-from scaling.errors import TooFewPoints, UnknownName, UsageError
+from scaling.errors import TooFewPoints, UnknownName
 from scaling.outcomes import FitStatus, OptimumStatus
 
 __all__ = [

@@ -143,7 +143,9 @@ def study_of(
     fits = [main, *(_attempt(partial(fit, runs, x=x, law=name, on=cells, **settings)) for name in others)]
     if isinstance(automatic, Fit):  # one back-test is of them all, but of a law with pins or ties
         test = automatic.backtest or automatic.untested
-        fits = [replace(entry, known_test=test) if isinstance(entry, Fit) and not (entry.pin or entry.tie) else entry for entry in fits]
+        fits = [
+            replace(entry, known_test=test) if isinstance(entry, Fit) and not (entry.pin or entry.tie) else entry for entry in fits
+        ]
         main = fits[0]
     families = sorted(found.points["family"].unique()) if "family" in found.points else [""]
     optima = {name: _attempt(partial(_optimum, runs, name, metric=metric, x=x, level=level, seed=seed)) for name in families}

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterable
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from api.schemas.events import ITEM_SCHEMA
+from api.v1.progress import EXAMPLE as PROGRESS
 
 __all__ = ["router"]
 
@@ -14,11 +18,22 @@ router = APIRouter()
 
 _RETRY_MILLISECONDS = 2_000
 
-_EXAMPLE = """event: progress
+_DATA = {
+    **PROGRESS,
+    "version": "5a0c7de1f2b3-118",
+    "results": "5a0c7de1f2b3-9f6a01c2d3e4b5a6",
+    "at": "2026-03-01T09:33:30+00:00",
+    "problem": None,
+    "runs_version": "8c5e01f2d4a7b-412",
+}
+_EXAMPLE = f"""event: progress
+data: {json.dumps(_DATA, ensure_ascii=False)}
 id: 5a0c7de1f2b3-118
-data: {"schema_version": 1, "version": "5a0c7de1f2b3-118", "results": "5a0c7de1f2b3-9f6a01c2d3e4b5a6", "runs_version": "8c5e01f2d4a7b-412",
-data:  "experiment": "digits", "counts": {"pending": 26, "running": 1, "finished": 21}, "core_hours": 0.0104, "estimated_core_hours": 0.0205,
-data:  "eta_seconds": 240.0, "running": [{"id": "3f9a0c52e1b7d604", "step": 40, "steps": 85, "mfu": 0.041}], "sentence": "21 of 48 · about 4 min"}
+retry: {_RETRY_MILLISECONDS}
+
+event: answered
+data: {{"link": "/frontier?experiment=digits"}}
+
 """
 
 
@@ -27,7 +42,9 @@ data:  "eta_seconds": 240.0, "running": [{"id": "3f9a0c52e1b7d604", "step": 40, 
     summary="Progress as it happens, as server-sent events",
     operation_id="follow_events",
     response_class=EventSourceResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}}}},
+    responses={
+        200: {"content": {"text/event-stream": {"schema": {"type": "string"}, "itemSchema": ITEM_SCHEMA, "example": _EXAMPLE}}}
+    },
 )
 async def events(
     request: Request,
@@ -35,6 +52,8 @@ async def events(
     last_event_id: Annotated[str | None, Header(description="As `after`; a browser sends it when it connects again.")] = None,
 ) -> AsyncIterable[ServerSentEvent]:
     """Tell the progress now, and again whenever the store has changed.
+
+    The data of an event are JSON, of which `itemSchema` in openapi.json says what they hold.
 
     Event `progress` has `version` (of the store, also its `id`), `results` (changes when answers of the analysis may), `runs_version` (for `/api/v1/runs?after=`), `experiment` (the one
     that has runs to come; null for the whole store), `counts` (runs by status), `core_hours` spent and `estimated_core_hours`,

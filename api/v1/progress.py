@@ -14,11 +14,11 @@ from api.schemas.progress import ProgressAnswer
 from orchestrator.store.progress import experiment_at_hand, progress_of
 from scaling.columns import SCHEMA_VERSION
 
-__all__ = ["router"]
+__all__ = ["EXAMPLE", "router"]
 
 router = APIRouter()
 
-_EXAMPLE = {
+EXAMPLE = {
     "schema_version": SCHEMA_VERSION,
     "experiment": "digits",
     "seconds": 210.0,
@@ -56,7 +56,7 @@ _EXAMPLE = {
     "/progress",
     summary="How far the runs are",
     operation_id="get_progress",
-    responses=answers(ProgressAnswer, _EXAMPLE),
+    responses=answers(ProgressAnswer, EXAMPLE),
 )
 def progress(question: Annotated[Question, asks(Question)], database: TheDatabase) -> Response:
     """Tell runs by status, core-hours spent and estimated, the time left, and the runs in training with their throughput and MFU.

@@ -12,7 +12,7 @@ import jsonschema_rs
 
 from api import create_app
 
-__all__ = ["as_described", "described", "operation_of", "operations"]
+__all__ = ["as_described", "described", "events_as_described", "operation_of", "operations"]
 
 
 @cache
@@ -44,6 +44,20 @@ def as_described(answer: httpx2.Response) -> None:
         found = _validator(schema).iter_errors(json.loads(answer.text))
         faults = [f"{'/'.join(map(str, fault.instance_path))}: {fault.message[:300]}" for fault in found]
         assert not faults, f"{where}: {faults}"
+
+
+def events_as_described(stream: str) -> list[dict[str, str]]:
+    """Returns the events of a stream of `/api/v1/events`, each as its fields. Fails where one, or its data, is not as openapi.json says."""
+    item = described()["paths"]["/api/v1/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["itemSchema"]
+    found = []
+    for block in stream.strip().split("\n\n"):
+        event: dict[str, Any] = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        event |= {"retry": int(event["retry"])} if "retry" in event else {}
+        _validator(json.dumps(item)).validate(event)
+        (kind,) = [each["properties"]["data"] for each in item["oneOf"] if each["properties"]["event"]["const"] == event["event"]]
+        _validator(json.dumps(kind["contentSchema"])).validate(json.loads(event["data"]))
+        found.append(event)
+    return found
 
 
 def operation_of(method: str, path: str) -> dict[str, Any] | None:

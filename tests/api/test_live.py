@@ -22,6 +22,7 @@ from api.inward import Reply, ask
 from api.watcher import Watcher
 from orchestrator.store import Store
 from orchestrator.store.models import Run
+from tests.api.described import events_as_described
 from tests.api.small_grid import begin, run_row
 
 
@@ -87,7 +88,13 @@ def test_the_stream_begins_with_what_is_unless_that_is_known_and_ends_with_the_s
     assert name == "progress"
     assert (event["experiment"], event["total"], event["over"]) == ("digits", 30, 2)
     assert event["running"][0]["model"] == "nano-F0"
-    json.dumps(event, allow_nan=False)
+    events_as_described(f"event: {name}\ndata: {json.dumps(event, allow_nan=False)}")
+    nothing, unread = path.with_name("none.db"), path.with_name("unread.db")
+    unread.write_text("not a database, but long enough to look like one " * 40)
+    for other in (nothing, unread):
+        told = Watcher(Database(str(other)))._look({})
+        events_as_described(f"event: progress\ndata: {json.dumps(told)}")
+        assert (told["problem"] is None) == (other is nothing)
 
 
 def test_results_change_when_a_run_ends_and_not_when_one_advances(path):

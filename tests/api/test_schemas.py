@@ -5,13 +5,14 @@ from __future__ import annotations
 import keyword
 
 import httpx2
+import jsonschema_rs
 import pytest
 
 from analysis import payload
 from api import create_app
 from benchmarks.api_contract import TOKEN, held_against_its_description
 from orchestrator.store import Store
-from tests.api.described import as_described, described, operations
+from tests.api.described import as_described, described, events_as_described, operations
 from tests.api.small_grid import begin
 
 OPEN = {"AnyRow", "AtLargest", "Crossing", "Point", "ReferenceRow", "RunDetail", "RunRow", "Score"}
@@ -50,6 +51,20 @@ def test_answers_are_closed_but_for_rows_of_tables():
         "Steered",
     }
     assert all(schemas[name]["additionalProperties"] for name in OPEN)
+
+
+def test_the_example_of_the_events_is_as_they_are_described_and_what_is_not_is_found():
+    example = described()["paths"]["/api/v1/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["example"]
+    assert [event["event"] for event in events_as_described(example)] == ["progress", "answered"]
+    for right, wrong in (
+        ('"runs_version": ', '"run_version": '),
+        ('"link": ', '"page": '),
+        ("event: answered", "event: done"),
+        ('"total": 48', '"total": "48"'),
+    ):
+        assert example.count(right) == 1
+        with pytest.raises(jsonschema_rs.ValidationError):
+            events_as_described(example.replace(right, wrong))
 
 
 @pytest.mark.parametrize("runs", [False, True])

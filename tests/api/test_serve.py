@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from orchestrator.store import Store
 from orchestrator.store.models import Run
 from scaling.cli.serve import EXAMPLES, serve_command
 from scaling.errors import ScalingError, UsageError
+from tests.api.described import events_as_described
 from tests.api.small_grid import run_row
 
 COMMAND = [sys.executable, "-c", "import typer; from scaling.cli.serve import serve_command; typer.run(serve_command)"]
@@ -60,6 +62,9 @@ def test_it_serves_a_store_that_comes_later_outlives_its_worker_and_ends_on_ctrl
             with Store.open(str(path)) as store, store.write() as session:
                 session.add(Run(**run_row("nano-F0", 1, 0)))
             assert "1 pending" in answered(url)
+            with urlopen(url.replace("/frontier", "/api/v1/events"), timeout=30) as stream:
+                (event,) = events_as_described("".join(line.decode() for line in iter(stream.readline, b"\n")))
+            assert json.loads(event["data"])["version"] == event["id"]
             children = subprocess.run(
                 ["ps", "-o", "pid=,args=", "--ppid", str(server.pid)], capture_output=True, text=True, check=True
             )
