@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-__all__ = ["add_runs", "large_store", "run_rows"]
+__all__ = ["add_runs", "imported_store", "large_store", "run_rows"]
 
 SIZES = {
     f"nano-{name}": round(14_000 * 1.9**number) for number, name in enumerate(("F0", "F1", "F2", "F3", "F4", "F5", "F6", "F7"))
@@ -88,6 +88,19 @@ def large_store(path: Path, count: int) -> None:
     with Store.open(str(path)) as store, store.write() as session:
         accept(session, name="made", file="made.yaml", text="name: made\n", resolved={"name": "made"}, shared={}, runs=[])
         add_runs(session, run_rows(count))
+
+
+def imported_store(path: Path, count: int) -> None:
+    """Make a store with so many runs of an experiment `made` that were imported from a table."""
+    import pandas as pd
+
+    from orchestrator.imports import import_runs
+    from scaling.columns import COLUMNS
+
+    table = path.with_name("made.csv")
+    rows = pd.DataFrame(run_rows(count))
+    rows[[name for name in rows if name in COLUMNS]].to_csv(table, index=False)
+    import_runs(table, experiment="made", db=str(path))
 
 
 def add_runs(session: Any, rows: list[dict[str, Any]]) -> None:

@@ -1,7 +1,8 @@
 """How long a page takes while somebody writes to a large store, and what a fresh answer costs.
 
     python benchmarks/pages.py [--runs 10000] [-n 40] [--clients 4] [--csv benchmarks/pages.csv]
-    python benchmarks/pages.py table    # what the file says, for docs/pages.md
+    python benchmarks/pages.py --imported --runs 100000 --fresh 1 --csv benchmarks/pages_imported.csv
+    python benchmarks/pages.py table [--csv …]    # what the file says, for docs/pages.md
 
 Makes a store of so many finished runs, starts `scaling serve` over it, and a writer that advances a run twice a second and finishes one every five
 seconds. For each page it prints, in milliseconds: p50, p95 and p99 of n requests by some clients at once, the 304 of one that knows the page, its
@@ -32,13 +33,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from a_large_store import add_runs, large_store, run_rows
+from a_large_store import add_runs, imported_store, large_store, run_rows
 from csv_table import markdown, rows_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-PAGES = ("/frontier", "/frontier/laws", "/frontier/trust", "/frontier/optimum", "/frontier/slices", "/learning-rate", "/plan", "/compare?by=model&a=nano-F1&b=nano-F3", "/runs", "/runs/{run}", "/experiments", "/experiments/made")  # fmt: skip
+PAGES = ("/frontier", "/frontier/laws", "/frontier/trust", "/frontier/optimum", "/frontier/slices", "/frontier/halving", "/learning-rate", "/plan", "/compare?by=model&a=nano-F1&b=nano-F3", "/runs", "/runs/{run}", "/experiments", "/experiments/made")  # fmt: skip
 COLUMNS = ("date", "runs", "page", "p50_ms", "p95_ms", "p99_ms", "not_modified_ms", "html_kb", "fresh_processor_seconds", "first_view_ms", "first_view_processor_ms", "load")  # fmt: skip
 SCALING = str(Path(sys.executable).with_name("scaling"))
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -72,8 +73,8 @@ class Client:
 class Writer:
     """Writes as a scheduler does: a step of a run in training twice a second, and a finished run every five, while not `paused`."""
 
-    def __init__(self, db: Path, first: int) -> None:
-        self.db, self.number, self.paused, self._over = db, first, threading.Event(), threading.Event()
+    def __init__(self, db: Path, first: int, advanced: str) -> None:
+        self.db, self.number, self.advanced, self.paused, self._over = db, first, advanced, threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
@@ -101,9 +102,17 @@ class Writer:
                     continue
                 ticks += 1
                 with store.write() as session:
-                    session.execute(update(Run).where(Run.id == run_rows(1)[0]["id"]).values(reason=f"advanced {ticks}"))
+                    session.execute(update(Run).where(Run.id == self.advanced).values(reason=f"advanced {ticks}"))
                 if ticks % 10 == 0:
                     self.finish_one()
+
+
+def oldest_run(db: Path) -> str:
+    """Return the id of the run that was made first."""
+    from orchestrator.store import open_readonly, queries
+
+    with open_readonly(str(db)) as store, store.read() as session:
+        return str(queries.runs(session, limit=1)[0]["id"])
 
 
 @contextmanager
@@ -186,14 +195,14 @@ def processor_seconds(process: int) -> float:
 
 
 def measured(
-    page: str, port: int, worker: int, writer: Writer, times: int, clients: int, browser: Browser | None
+    page: str, port: int, worker: int, writer: Writer, times: int, clients: int, fresh_times: int, browser: Browser | None
 ) -> dict[str, object]:
     """Measure one page: alone for fresh answers and in the browser, then by all clients while the writer is at work."""
     writer.paused.set()
     client = Client(port)
     client.fresh(page)
     fresh = []
-    for _ in range(3):
+    for _ in range(fresh_times):
         writer.finish_one()
         before = processor_seconds(worker)
         headers, body = client.fresh(page)
@@ -244,6 +253,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("-n", type=int, default=40)
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--imported", action="store_true", help="the runs come from a table, by `scaling import`")
+    parser.add_argument("--fresh", type=int, default=3, help="fresh answers of a page, of which the cheapest counts")
     parser.add_argument("--pages", nargs="*", default=PAGES)
     parser.add_argument("--csv", type=Path, default=Path(__file__).with_suffix(".csv"))
     options = parser.parse_args()
@@ -257,12 +268,13 @@ def main() -> None:
         if is_new:
             out.writeheader()
         db = Path(folder) / "large.db"
-        large_store(db, options.runs)
-        writer = Writer(db, options.runs)
+        (imported_store if options.imported else large_store)(db, options.runs)
+        run = oldest_run(db)
+        writer = Writer(db, options.runs, run)
         with served(db) as (port, worker), chromium() as browser:
             for page in options.pages:
-                link = page.replace("{run}", run_rows(1)[0]["id"])
-                found = measured(link, port, worker, writer, options.n, options.clients, browser)
+                link = page.replace("{run}", run)
+                found = measured(link, port, worker, writer, options.n, options.clients, options.fresh, browser)
                 row = {"date": date, "runs": options.runs, "page": page, **found, "load": round(os.getloadavg()[0], 1)}
                 out.writerow(row)
                 file.flush()
