@@ -16,6 +16,7 @@ from api.answers import Answers
 from api.conditional import Conditional
 from api.database import Database
 from api.description import Described
+from api.forecasts import Forecasts
 from api.guard import Guard, Login
 from api.head import HeadAsGet
 from api.hosts import AllowedHosts, host_names
@@ -63,6 +64,7 @@ def create_app(
 
     app = routes_over(database, can_steer=can_steer, lifespan=alive)
     app.state.watcher, app.state.login = watcher, login
+    app.state.forecasts = Forecasts(worker, watcher.tell_answered, patience_seconds)
     # The last one added is the outermost.
     answered = Answered([*(("", router) for router in pages.routers()), *((v1.PREFIX, router) for router in v1.routers)])
     kept: dict[str, Any] = {"worker": worker, "told": watcher.tell_answered, "patience_seconds": patience_seconds}

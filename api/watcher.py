@@ -62,8 +62,10 @@ class Watcher:
             self._clients.discard(queue)
 
     def tell_answered(self, link: str) -> None:
-        """Tell all clients that the page at `link` has a new answer."""
-        self._tell(("answered", {"link": link}))
+        """Tell all clients that the page at `link` has a new answer. May be called from another thread."""
+        if self._loop is not None and not self._loop.is_closed():
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._tell, ("answered", {"link": link}))
 
     def close(self) -> None:
         """End all streams. May be called from another thread."""

@@ -10,18 +10,22 @@ import os
 import signal
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import connection, get_context, parent_process
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from api.inward import Reply, ask
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
+    from api.database import Database
+
 __all__ = ["InProcess", "InThreads", "Worker"]
 
+_Found = TypeVar("_Found")
 _THREADS = 4
 _routes: FastAPI | None = None
 
@@ -32,6 +36,10 @@ class Worker(ABC):
     @abstractmethod
     def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
         """Begin the answer to a link, and return the future of it."""
+
+    @abstractmethod
+    def compute(self, what: Callable[[Database, str], _Found], name: str) -> Future[_Found]:
+        """Begin what a function of a module makes of the store and a name, and return the future of it."""
 
     @abstractmethod
     def warm(self) -> None:
@@ -51,6 +59,9 @@ class InThreads(Worker):
     def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
         return self._pool.submit(_answered, self._app, path, query, accept, state)
 
+    def compute(self, what: Callable[[Database, str], _Found], name: str) -> Future[_Found]:
+        return self._pool.submit(what, self._app.state.database, name)
+
     def warm(self) -> None:
         return None  # this process has loaded what it needs
 
@@ -66,14 +77,20 @@ class InProcess(Worker):
         self._pool = self._started()
 
     def begin(self, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Future[Reply]:
+        return self._submitted(_answered_there, path, query, accept, state)
+
+    def compute(self, what: Callable[[Database, str], _Found], name: str) -> Future[_Found]:
+        return self._submitted(_computed_there, what, name)
+
+    def _submitted(self, what: Callable[..., _Found], *given: object) -> Future[_Found]:
         with self._lock:
             try:
-                return self._pool.submit(_answered_there, path, query, accept, state)
+                return self._pool.submit(what, *given)
             except BrokenProcessPool:
                 if self._is_closed:
                     raise
                 self._pool = self._started()
-                return self._pool.submit(_answered_there, path, query, accept, state)
+                return self._pool.submit(what, *given)
 
     def warm(self) -> None:
         self._pool.submit(_loaded)
@@ -121,6 +138,11 @@ def _loaded() -> None:
 def _answered_there(path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Reply:
     assert _routes is not None
     return _answered(_routes, path, query, accept, state)
+
+
+def _computed_there(what: Callable[[Database, str], _Found], name: str) -> _Found:
+    assert _routes is not None
+    return what(_routes.state.database, name)
 
 
 def _answered(app: FastAPI, path: str, query: bytes, accept: bytes, state: dict[str, str]) -> Reply:

@@ -13,9 +13,11 @@ from scaling.errors import ScalingError, UsageError
 from scaling.outcomes import RunStatus
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis import EndForecast
 
-__all__ = ["forecast_in_training", "forecast_of", "forecast_run"]
+__all__ = ["forecast_in_training", "forecast_of", "forecast_run", "is_forecast"]
 
 
 def forecast_run(run: str, *, db: str = DEFAULT_URL, share: float | None = None, level: float = 0.95) -> EndForecast:
@@ -32,16 +34,26 @@ def forecast_run(run: str, *, db: str = DEFAULT_URL, share: float | None = None,
         return forecast_of(session, run, share=share, level=level)
 
 
-def forecast_in_training(session: Session, run: Mapping[str, Any]) -> EndForecast | None:
-    """Forecast the end of a run in training; None of other runs, and where the finished ones do not tell. run: of `queries.run_detail`."""
-    if run["status"] in (RunStatus.RUNNING, RunStatus.PAUSED) and run["stage"] != FINETUNING:
+def is_forecast(run: Mapping[str, Any]) -> bool:
+    """Say whether a run is one whose end is forecast unasked: it is in training, or paused, and was not fine-tuned. run: of `queries.run_detail`."""
+    return run["status"] in (RunStatus.RUNNING, RunStatus.PAUSED) and run["stage"] != FINETUNING
+
+
+def forecast_in_training(session: Session, run: Mapping[str, Any], runs: pd.DataFrame | None = None) -> EndForecast | None:
+    """Forecast the end of a run in training; None of other runs, and where the finished ones do not tell.
+
+    run: of `queries.run_detail`. runs: as of `forecast_of`.
+    """
+    if is_forecast(run):
         with suppress(ScalingError):
-            return forecast_of(session, run["id"])
+            return forecast_of(session, run["id"], runs=runs)
     return None
 
 
-def forecast_of(session: Session, prefix: str, *, share: float | None = None, level: float = 0.95) -> EndForecast:
-    """Forecast the end of a run from the other runs of its store.
+def forecast_of(
+    session: Session, prefix: str, *, share: float | None = None, level: float = 0.95, runs: pd.DataFrame | None = None
+) -> EndForecast:
+    """Forecast the end of a run from the other runs of its store. runs: the table of them, where the caller has it.
 
     Raises: as `queries.run_id` for the prefix; `TooFewPoints` where too few finished runs are like it.
     """
@@ -54,7 +66,7 @@ def forecast_of(session: Session, prefix: str, *, share: float | None = None, le
         raise UsageError(
             f"a share of {share:g} is not above 0 and at most 1", hint="--share 0.5 looks at the first half of its steps"
         )
-    runs = of_stage(table_of(queries.runs(session)), "val_loss")
+    runs = of_stage(table_of(queries.runs(session)) if runs is None else runs, "val_loss")
     status = runs.loc[runs["id"] == run, "status"]
     if len(status) and status.iloc[0] == RunStatus.FINISHED and share is None:
         raise UsageError(

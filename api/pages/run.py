@@ -19,7 +19,7 @@ from api.pages.welcome import no_store
 from api.problems import naming_a_path
 from api.rendering import render
 from api.tables import csv_response, csv_route
-from api.v1.runs import forecast_remembered, run_with_curves
+from api.v1.runs import run_with_curves
 from orchestrator.logs import end_of_log, log_of
 from orchestrator.store import queries
 from scaling.columns import FINETUNING, RECIPE_COLUMNS, model_title
@@ -67,7 +67,7 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         if run["id"] != run_id:  # one run, one link
             return RedirectResponse(f"/runs/{run['id']}", 307)
         curves, alike = queries.metrics(session, run_id), queries.siblings(session, run_id)
-    forecast = forecast_remembered(database, run)
+    forecast = request.app.state.forecasts.last(run)
     seconds = {name: sum(attempt[f"{name}_seconds"] or 0.0 for attempt in run["attempt_rows"]) for name in SPENT_ON}
     log = _log(run)
     return render(

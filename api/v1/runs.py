@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 
-from analysis import EndForecast
 from analysis.questions import Asked, Question
 from api.asking import asks
 from api.database import Database, TheDatabase
@@ -17,13 +15,12 @@ from api.paging import Position
 from api.problems import naming_a_path
 from api.run_version import RunVersion
 from api.schemas.runs import RunAnswer, RunsAnswer
-from orchestrator.running import forecast_in_training
 from orchestrator.store import queries, run_changes
 from orchestrator.store.asked_runs import EXAMPLE, OLDEST
 from orchestrator.store.payloads import run_payload, runs_payload
 from scaling.errors import UsageError
 
-__all__ = ["AskedRuns", "Page", "forecast_remembered", "page_of_runs", "router", "run_with_curves"]
+__all__ = ["AskedRuns", "Page", "page_of_runs", "router", "run_with_curves"]
 
 RUNS_A_PAGE = 100
 MOST_RUNS_A_PAGE = 1_000
@@ -134,10 +131,10 @@ def runs(question: Annotated[ListingQuestion, asks(ListingQuestion)], database: 
     operation_id="get_run",
     responses=answers(RunAnswer, {"schema_version": 1, "run": {**_RUN, "metrics": {"train_loss": [[10, 2.1]]}}}),
 )
-def run(run_id: str, database: TheDatabase) -> Response:
+def run(run_id: str, database: TheDatabase, request: Request) -> Response:
     """Find the run by its id or any prefix of it that no other run shares. `forecast`: where it will end, of a run in training."""
     detail, curves = run_with_curves(database, run_id)
-    forecast = forecast_remembered(database, detail)
+    forecast = request.app.state.forecasts.present(detail)
     return json_answer(run_payload(detail, curves, None if forecast is None else forecast.to_dict()))
 
 
@@ -196,16 +193,6 @@ def _is_of_increments(question: RunsQuestion) -> bool:
     """Say whether `next` is that of a page of increments."""
     start = _start(question)
     return start.version != "" and start.run_id == ""
-
-
-def forecast_remembered(database: Database, run: Mapping[str, Any]) -> EndForecast | None:
-    """Forecast the end of a run in training, once a step for all clients; None as of `forecast_in_training`."""
-
-    def found() -> EndForecast | None:
-        with database.read() as session:
-            return forecast_in_training(session, run)
-
-    return database.remember(("forecast", run["id"], run["step"], run["status"]), found)
 
 
 def run_with_curves(database: Database, prefix: str) -> tuple[dict[str, Any], dict[str, list[tuple[int, float | None]]]]:

@@ -8,10 +8,12 @@ import math
 import re
 
 import pytest
+from starlette.testclient import TestClient
 
 from analysis import EndForecast
 from analysis.interval import Interval
 from analysis.running import Then
+from api import create_app
 from api.pages.curves import curve_figures
 from orchestrator.store import open_readonly
 from tests.api.page_text import commands_of, text_of, words_of_command
@@ -157,3 +159,18 @@ def test_losses_of_rates_lie_about_their_curves(client, filled_store):
         there = [min(line, key=lambda point, rate=rate: abs(math.log(point[0] / rate)))[1] for rate in runs.x]
         assert all(abs(math.log(value / height)) < 0.1 for value, height in zip(runs.y, there, strict=True))
     assert 'id="losses"' in text_of(client.get("/learning-rate"))
+
+
+def test_the_page_of_a_run_in_training_waits_for_no_forecast(filled_store, client):
+    """It is there at once, and the forecast with a later look, made for all clients once."""
+    hasty = create_app(str(filled_store), patience_seconds=0.0)
+    begun, plain = [], hasty.state.forecasts._begun
+    hasty.state.forecasts._begun = lambda run: begun.append(plain(run)) or begun[-1]
+    with TestClient(hasty) as looks:
+        running = looks.get("/api/v1/runs?status=running").json()["runs"][0]["id"]
+        assert "Where it will end" not in text_of(looks.get(f"/runs/{running}"))
+        begun[0].result(60)
+        pages = {text_of(looks.get(f"/runs/{running}")) for _ in range(3)}
+    assert len(begun) == 1
+    sentence = client.get(f"/api/v1/runs/{running}").json()["run"]["forecast"]["sentence"]
+    assert all(sentence in page for page in pages)
