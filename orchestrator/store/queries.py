@@ -224,7 +224,8 @@ def siblings(session: Session, run_id: str, limit: int = 100) -> list[dict[str, 
 def run_detail(session: Session, prefix: str) -> dict[str, Any]:
     """Return one run by a unique prefix of its id: its row, config, attempts and evaluations. Raises as `run_id`."""
     found = run_id(session, prefix)
-    run = session.execute(select(*_ROW, Run.config, Run.resources, Run.options).where(Run.id == found)).one()
+    whole: Any = select(*_ROW, Run.config, Run.resources, Run.options)
+    run = session.execute(whole.where(Run.id == found)).one()
     attempts = session.scalars(select(Attempt).where(Attempt.run_id == found).order_by(Attempt.number)).all()
     evaluations = session.scalars(select(Evaluation).where(Evaluation.run_id == found).order_by(Evaluation.step)).all()
     gone, packed = is_gone(session), max((attempt.packed for attempt in attempts), default=None)

@@ -41,7 +41,7 @@ class RunSums:
 def run_sums(session: Session, ids: Any) -> list[RunSums]:
     """Sum up the runs of a query for ids."""
     apart: tuple[Any, ...] = (Run.status, Run.accelerator, Run.rehearsal, IS_FINETUNED)
-    query = select(
+    query: Any = select(
         *apart,
         func.count(),
         func.sum(Run.core_hours),

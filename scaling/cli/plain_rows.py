@@ -35,7 +35,7 @@ def in_parts(table: Table, between: int) -> Iterator[Segments | Table]:
     blank, lines = " " * (between // gaps), list[str]()
     for number, row in enumerate(zip(*fitted, strict=True)):
         if None not in row:
-            lines.append(blank.join(row))  # type: ignore[arg-type]
+            lines.append(blank.join(row))
             continue
         if lines:
             yield _block(lines)
