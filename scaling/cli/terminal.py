@@ -60,17 +60,18 @@ class Terminal(Console):
 
         Heads may break between words, and cells too where the column allows it.
         """
-        least, whole = [], []
+        least, whole, drawn = [], [], []
         for column in table.columns:
             head, cells = letters(column.header), set(map(letters, column.cells))
             longest = max(map(cell_len, cells), default=0)
             words = cells if column.no_wrap and column.justify != "left" else {word for cell in cells for word in cell.split()}
             word = max(map(cell_len, words), default=0)
             least.append(max(word, *(cell_len(word) for word in head.split()), 1) if head.split() else max(word, 1))
-            whole.append(max(longest, cell_len(head), 1))
+            drawn.append(max(longest, cell_len(head)))  # by rich, which gives a column without a letter no width
+            whole.append(max(drawn[-1], 1))
         unbounded = self.options.update(width=100_000, max_width=100_000)
         empty = without_rows(table)
-        for column, width in zip(empty.columns, whole, strict=True):
+        for column, width in zip(empty.columns, drawn, strict=True):
             column.width = width
         between = self.measure(empty, options=unbounded).maximum - sum(whole)
         for _ in range(max(0, min(target, between + sum(whole)) - between - sum(least))):
