@@ -117,8 +117,13 @@ def _cores_at_work(runs: pd.DataFrame) -> float:
 
 
 def _core_hours_ahead(runs: pd.DataFrame) -> float | None:
-    """Estimate the core-hours that the runs of one stage have ahead; None where there are some and no run of it has finished."""
-    numbers = {name: pd.to_numeric(runs[name]) for name in ("train_flops", "core_hours", "step", "steps")}
+    """Estimate the core-hours that the runs of one stage have ahead; None where there are some and no run of it has finished.
+
+    Training goes by the FLOPs of finished runs of the model, else of all. A run that waits is also held for what finished ones were besides
+    their training: start-up, evaluation, checkpoints.
+    """
+    names = ("train_flops", "core_hours", "step", "steps", "allocated_core_hours", "inherited_core_hours")
+    numbers = {name: pd.to_numeric(runs[name]) for name in names}
     flops, took = numbers["train_flops"], numbers["core_hours"]
     done = (runs["status"] == RunStatus.FINISHED) & (flops > 0) & (took > 0)
     at_work = runs["status"] == RunStatus.RUNNING
@@ -126,4 +131,10 @@ def _core_hours_ahead(runs: pd.DataFrame) -> float | None:
     ahead = flops * share * (at_work | (runs["status"] == RunStatus.PENDING))
     if not done.any():
         return None if ahead.any() else 0.0
-    return float(ahead.sum()) * float(took[done].sum() / flops[done].sum())
+    besides = (numbers["allocated_core_hours"] - took + numbers["inherited_core_hours"].fillna(0))[done].mean()
+    totals = pd.DataFrame({"took": took[done], "flops": flops[done]}).groupby(runs["model"][done].fillna("")).sum()
+    rates = (
+        runs["model"].fillna("").map(totals["took"] / totals["flops"]).astype(float).fillna(took[done].sum() / flops[done].sum())
+    )
+    to_begin = int((runs["status"] == RunStatus.PENDING).sum())
+    return float((ahead * rates).sum()) + to_begin * (max(0.0, float(besides)) if besides == besides else 0.0)

@@ -15,6 +15,7 @@ from orchestrator.store.experiments import experiment_id, experiment_names, want
 from orchestrator.store.models import IS_FINETUNED, Attempt, Metric, Run, now
 from orchestrator.store.queries import experiment_counts, is_gone
 from orchestrator.store.run_sums import counts_shown
+from orchestrator.store.time_left import seconds_left
 from scaling.outcomes import RunStatus
 from scaling.rounding import significant
 from scaling.waiting import time_left
@@ -23,9 +24,6 @@ __all__ = ["AtWork", "Progress", "experiment_at_hand", "progress_of"]
 
 _SHOWN = 100
 """Most runs in training that are listed."""
-
-_LEAST_SHARE = 0.02
-"""Share of the work that has to be done before the rest is forecast."""
 
 _FINAL = tuple(status for status in RunStatus if status.is_final)
 
@@ -55,7 +53,7 @@ class Progress:
     counts: runs by status, only those that occur. running: at most 100 of those in training.
     core_hours, estimated_core_hours: useful ones so far, and of the whole grid by the plan's estimate.
     best_val_loss: the lowest of pre-training.
-    eta_seconds: by the share of the estimated core-hours that was done since the work began; None until it is 2 %.
+    eta_seconds: by measured speeds, see `orchestrator.store.time_left`; None until 2 % of the work is done.
     """
 
     experiment: str | None
@@ -124,34 +122,31 @@ def progress_of(session: Session, experiment: str | None = None) -> Progress:
     """Sum up how far an experiment is, or the whole store. Raises `UnknownName` when there is no experiment of that name."""
     ids = wanted_runs(None if experiment is None else experiment_id(session, experiment))
     rows = session.execute(_sums().where(Run.id.in_(ids)).group_by(Run.status)).all()
-    total, done = sum(row.estimated for row in rows), sum(row.done for row in rows)
-    total += sum(_still_to_be_chosen(session, name) for name in (experiment_names(session) if experiment is None else [experiment]))
+    to_be_chosen = sum(
+        _still_to_be_chosen(session, name) for name in (experiment_names(session) if experiment is None else [experiment])
+    )
     gone = is_gone(session)
     began = None if gone else _began(session, ids)
     seconds = 0.0 if began is None else max(0.0, (now() - began).total_seconds())
-    advanced = 0.0 if began is None else _advanced(session, ids, began)
     return Progress(
         experiment=experiment,
         seconds=seconds,
         counts=counts_shown(((row.status, row.runs) for row in rows), gone=gone),
         running=() if gone else tuple(AtWork(**row._mapping) for row in session.execute(_at_work().where(Run.id.in_(ids)))),
         core_hours=sum(row.core_hours for row in rows),
-        estimated_core_hours=total,
+        estimated_core_hours=sum(row.estimated for row in rows) + to_be_chosen,
         best_val_loss=min((row.best for row in rows if row.best is not None), default=None),
-        eta_seconds=seconds * (total - done) / advanced if advanced > _LEAST_SHARE * total and total > done else None,
+        eta_seconds=None if began is None else seconds_left(session, ids, began=began, seconds=seconds, to_be_chosen=to_be_chosen),
         has_scheduler=began is not None or _acquired(session) is not None,
     )
 
 
 def _sums() -> Any:
-    """Return a query for a row a status: how many runs, core-hours estimated, the part of these that is done, spent, the best loss."""
-    estimated = func.coalesce(Run.estimated_core_hours, 0.0)
-    share = case((Run.status.in_(_FINAL), 1.0), (Run.steps > 0, Run.step * 1.0 / func.nullif(Run.steps, 0)), else_=0.0)
+    """Return a query for a row a status: how many runs, core-hours estimated and spent, the best loss."""
     return select(
         Run.status,
         func.count().label("runs"),
-        func.sum(estimated).label("estimated"),
-        func.sum(estimated * share).label("done"),
+        func.sum(func.coalesce(Run.estimated_core_hours, 0.0)).label("estimated"),
         func.sum(Run.core_hours).label("core_hours"),
         func.min(case((~IS_FINETUNED, Run.val_loss))).label("best"),
     )
@@ -177,15 +172,6 @@ def _began(session: Session, ids: Any) -> datetime | None:
     if acquired is None:
         return None
     return session.scalar(select(func.min(Attempt.started_at)).where(Attempt.started_at >= acquired, Attempt.run_id.in_(ids)))
-
-
-def _advanced(session: Session, ids: Any, began: datetime) -> float:
-    """Sum up the estimated core-hours that were done since then: of runs that ended, and of the steps of those in training."""
-    ended = select(func.sum(Run.estimated_core_hours)).where(Run.ended_at >= began, Run.status.in_(_FINAL), Run.id.in_(ids))
-    share = (Run.step - Attempt.first_step) * 1.0 / func.nullif(Run.steps, 0)
-    under_way = select(func.sum(Run.estimated_core_hours * share)).join(Attempt, Attempt.token == Run.token)
-    under_way = under_way.where(Run.status == RunStatus.RUNNING, Run.id.in_(ids))
-    return float(session.scalar(ended) or 0.0) + float(session.scalar(under_way) or 0.0)
 
 
 def _at_work() -> Any:
