@@ -18,6 +18,7 @@ import csv
 import ctypes
 import http.client
 import os
+import re
 import shutil
 import signal
 import statistics
@@ -59,15 +60,21 @@ class Client:
         body = answer.read()
         return 1e3 * (time.perf_counter() - began), answer.status, {k.lower(): v for k, v in answer.getheaders()}, body
 
-    def fresh(self, page: str, seconds: float = 600) -> tuple[dict[str, str], bytes]:
-        """Ask until the answer is to the present store."""
+    def fresh(self, page: str, than: bytes = b"", seconds: float = 600) -> tuple[dict[str, str], bytes]:
+        """Ask until the answer is to the present store, and of another version than the answer `than`."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             _, status, headers, body = self.get(page)
-            if status == 200 and b'<html lang="en" data-stale>' not in body:
+            if status == 200 and b'<html lang="en" data-stale>' not in body and _version(body) != _version(than):
                 return headers, body
             time.sleep(0.1)
         raise TimeoutError(f"{page} had no fresh answer within {seconds:.0f} s")
+
+
+def _version(page: bytes) -> bytes:
+    """Return of which version of the store or its results a page is; nothing where there is none."""
+    found = re.search(rb'data-version="([^"]*)"', page)
+    return found[1] if found else b""
 
 
 class Writer:
@@ -200,12 +207,12 @@ def measured(
     """Measure one page: alone for fresh answers and in the browser, then by all clients while the writer is at work."""
     writer.paused.set()
     client = Client(port)
-    client.fresh(page)
+    _, body = client.fresh(page)
     fresh = []
     for _ in range(fresh_times):
         writer.finish_one()
         before = processor_seconds(worker)
-        headers, body = client.fresh(page)
+        headers, body = client.fresh(page, than=body)
         fresh.append(processor_seconds(worker) - before)
     known = [client.get(page, headers.get("etag", "")) for _ in range(5)]
     unchanged = [milliseconds for milliseconds, status, *_ in known if status == 304]

@@ -60,6 +60,8 @@ def experiment_payload(row: Mapping[str, Any], run_ids: Iterable[str]) -> dict[s
 
 def _plain(value: Any) -> Any:
     """Replace tuples by lists, and NaN and infinity, which JSON does not know, by None."""
+    if value is None or isinstance(value, (str, int)):  # most of the millions that a large table has
+        return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

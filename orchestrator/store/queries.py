@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from math import fsum
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Row, case, func, or_, select
@@ -115,15 +116,13 @@ def count_runs(
     return session.scalar(query) or 0
 
 
-def run_row(
-    run: Run | Row[Any], experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False
-) -> dict[str, Any]:
+def run_row(run: Row[Any], experiments: list[str], attempts: int, packed: int | None, *, gone: bool = False) -> dict[str, Any]:
     """Build the row of one run, with the keys of `RUN_COLUMNS` but for its cost and what was searched; of a program's run also those of the metrics that it reported at its end.
 
-    run: a run, or a row of its columns. packed: the most runs that shared the devices of one of its attempts. gone: as `is_gone` says; then a run that is running in the store
+    run: a row that begins with `_ROW`. packed: the most runs that shared the devices of one of its attempts. gone: as `is_gone` says; then a run that is running in the store
     is shown as pending.
     """
-    row = {name: getattr(run, name) for name in _PLAIN_RUN_COLUMNS}
+    row = dict(zip(_PLAIN_RUN_COLUMNS, _plain_values(run), strict=True))
     if is_interrupted := gone and run.status is RunStatus.RUNNING:
         row["reason"] = INTERRUPTED
     if run.macs is not None:  # a program trains it
@@ -157,7 +156,7 @@ def run_row(
     return row
 
 
-def _of_program(run: Run | Row[Any]) -> dict[str, Any]:
+def _of_program(run: Row[Any]) -> dict[str, Any]:
     """Return what a program's run does not know, as None."""
     known = {
         name: getattr(run, name) or None
@@ -177,6 +176,7 @@ _PLAIN_RUN_COLUMNS = (
 
 _ROW: Any = [*(column for column in Run.__table__.c if column.name not in ("config", "resources", "options")), IS_SHORT]
 """What a row of a run is made from. It does not show these three, and their JSON is most of what the table holds."""
+_plain_values = itemgetter(*([column.key for column in _ROW].index(name) for name in _PLAIN_RUN_COLUMNS))
 
 
 def wanted_ids(session: Session, experiment: str) -> list[str]:
