@@ -25,7 +25,7 @@ ProgressEvent: Any = create_model(
     "ProgressEvent",
     __base__=(ProgressAnswer, EmptyEvent),
     __doc__="Tells how far the runs are, as `/api/v1/progress` does, and of which version of the store.",
-    runs_version=(Annotated[str, Field(description="For `/api/v1/runs?after=`.")], ...),
+    runs_version=(str, Field(description="For `/api/v1/runs?after=`.")),
 )
 
 
