@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.as_csv import as_csv
 from analysis.fitting.shared_parabola import SharedParabola
 from analysis.learning_rate.law import RateLaw
+from analysis.learning_rate.monotone import MOST_CELLS
 from analysis.learning_rate.unseen import CellRate, trials_needed
 from analysis.numbers import finite, records, with_interval
 from analysis.selection import Excluded, excluded_payload, excluded_words
@@ -142,6 +143,10 @@ class LearningRateTrend:
             said.append(
                 f"The cells {verdict} that it never rises with epochs{' or size' if self.law.reference_params else ''}: "
                 f"p = {significant(self.monotone_p_value, 2)}."
+            )
+        elif len(self.optima) > MOST_CELLS:
+            said.append(
+                f"Whether the {len(self.optima):,} cells contradict that it never rises is not tested: they are more than {MOST_CELLS}."
             )
         return tuple(said)
 

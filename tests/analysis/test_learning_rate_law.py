@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from scipy.optimize import nnls
 import analysis
 from analysis.fitting.cluster import cluster_covariance
 from analysis.fitting.shared_parabola import Curves
-from analysis.learning_rate.monotone import CellMinima, _least_misfits, cell_minima, monotonicity_p_value
+from analysis.learning_rate.monotone import MOST_CELLS, CellMinima, _least_misfits, cell_minima, monotonicity_p_value
 from analysis.learning_rate.unseen import trials_needed
 from scaling.errors import UnknownName, UsageError
 
@@ -136,6 +137,28 @@ def test_each_cells_own_minimum():
     assert np.exp(minima.scaled / minima.curvature) == pytest.approx(
         [best_rate(n, e) for n in SIZES.values() for e in (1, 2, 4, 8)]
     )
+
+
+def test_minima_of_cells_are_those_of_one_least_squares():
+    """The closed form against the design of all cells, of which 2,000 would take gigabytes."""
+    rng, cell = np.random.default_rng(0), np.repeat(np.arange(12), 5)
+    u = rng.normal(size=60) + 0.1 * cell
+    curves = Curves(u, 0.3 * (u - 0.2 * cell) ** 2 + 0.05 * rng.normal(size=60), cell)
+    design, y = curves.design(np.eye(12)), curves.without_means(curves.y)
+    coefficients, (rest,), *_ = np.linalg.lstsq(design, y)
+    minima = cell_minima(curves)
+    assert np.append(minima.curvature, minima.scaled) == pytest.approx(coefficients)
+    assert minima.covariance == pytest.approx(rest / (60 - 25) * np.linalg.inv(design.T @ design), abs=1e-12)
+    assert cell_minima(Curves(np.where(cell == 3, 1.0, u), curves.y, cell)) is None  # one rate tells no minimum
+
+
+def test_of_very_many_cells_nothing_is_tested_and_it_says_so():
+    cells = MOST_CELLS + 1
+    minima = CellMinima(1.0, np.zeros(cells), np.eye(cells + 1), degrees_left=5)
+    assert math.isnan(monotonicity_p_value(minima, np.triu(np.ones((cells, cells), bool), 1)))
+    trend = analysis.learning_rate_trend(sized_sweep(noise=0.01))
+    many = replace(trend, monotone_p_value=math.nan, optima=pd.concat([trend.optima] * cells))
+    assert "is not tested: they are more than 500" in many.summary()
 
 
 def test_the_rate_of_a_cell_that_was_not_run():
