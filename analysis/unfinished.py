@@ -33,7 +33,7 @@ def unfinished(runs: pd.DataFrame) -> Waiting | None:
     """Count the runs of a store's table, where some are not over; None where all are, and for a table from elsewhere.
 
     The time left is that of the FLOPs ahead, at the useful core-hours that the finished runs of the same stage took for theirs, on the cores
-    that are at work. Start-up is not in it: most of it is compilation, which the first runs of a shape pay for the others.
+    that are at work; and of start-up and evaluation as the median run had them, since the first runs of a shape compile for the others.
     """
     if "file" in source_of(runs) or not set(COLUMNS) <= set(runs):
         return None
@@ -131,7 +131,7 @@ def _core_hours_ahead(runs: pd.DataFrame) -> float | None:
     ahead = flops * share * (at_work | (runs["status"] == RunStatus.PENDING))
     if not done.any():
         return None if ahead.any() else 0.0
-    besides = (numbers["allocated_core_hours"] - took + numbers["inherited_core_hours"].fillna(0))[done].mean()
+    besides = (numbers["allocated_core_hours"] - took + numbers["inherited_core_hours"].fillna(0))[done].median()
     totals = pd.DataFrame({"took": took[done], "flops": flops[done]}).groupby(runs["model"][done].fillna("")).sum()
     rates = (
         runs["model"].fillna("").map(totals["took"] / totals["flops"]).astype(float).fillna(took[done].sum() / flops[done].sum())

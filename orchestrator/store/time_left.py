@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from statistics import median
 from typing import Any
 
 from sqlalchemy import Row, case, func, select
@@ -40,8 +41,7 @@ def seconds_left(session: Session, ids: Any, *, began: datetime, seconds: float,
     """
     rows = session.execute(_by_shape(ids)).all()
     rates = Rates.of((row.shape, row.alike, "", row.took, row.done) for row in rows if row.finished)
-    finished = sum(row.finished for row in rows)
-    besides = max(0.0, sum(row.besides for row in rows)) / finished if finished else 0.0
+    besides = _besides(session, ids)
 
     def cost(row: Row[Any], work: float, estimate: float) -> float:
         return estimate_core_hours(work, rates.by_shape.get((row.shape, "")), rates.by_family.get((row.alike, ""))) or estimate
@@ -79,6 +79,16 @@ def _by_shape(ids: Any) -> Any:
 def _alike() -> Any:
     """Return the family of runs whose FLOPs compare: fine-tuning has other images, and passes that FLOPs do not count."""
     return case(((Run.train_flops > 0) & ~IS_FINETUNED, Run.family))
+
+
+def _besides(session: Session, ids: Any) -> float:
+    """Return the core-hours that a run is held for besides its training; 0 while none has finished.
+
+    It is the median of the last hundred: the first run of a shape compiles for all others.
+    """
+    held = (Run.allocated_core_hours - Run.core_hours + Run.inherited_core_hours).label("held")
+    query = select(held).where(_FINISHED, Run.id.in_(ids)).order_by(Run.ended_at.desc()).limit(100)
+    return max(0.0, median(session.scalars(query).all() or [0.0]))
 
 
 def _spent(session: Session, ids: Any, began: datetime) -> float:
