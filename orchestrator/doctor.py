@@ -236,11 +236,13 @@ def _devices() -> Iterator[Check]:
         version, backend, kinds = json.loads(asked.stdout.splitlines()[-1])
     except (ValueError, IndexError):
         last = next((line for line in reversed(asked.stderr.splitlines()) if line.strip()), f"exit code {asked.returncode}")
+        platforms = os.environ.get("JAX_PLATFORMS")
+        install = 'pip install -U jax; for a GPU: pip install -U "scaling[cuda]"'
         yield Check(
             "devices",
             Verdict.FAULT,
-            f"JAX does not start: {last.strip()[:200]}",
-            'pip install -U jax; for a GPU: pip install -U "scaling[cuda]"',
+            f"JAX does not start{f' with JAX_PLATFORMS={platforms}' if platforms else ''}: {last.strip()[:200]}",
+            f"unset JAX_PLATFORMS, or {install}" if platforms else install,
         )
         return
     names = ", ".join(f"{kinds.count(kind)} × {kind}" for kind in dict.fromkeys(kinds))
@@ -276,6 +278,13 @@ def _ray() -> Iterator[Check]:
             )
             return
         yield Check("Ray", Verdict.OK, f"{version}, a cluster at {address}")
+    elif address not in ("", "auto", "local") and "://" not in address:
+        yield Check(
+            "Ray",
+            Verdict.FAULT,
+            f"{version}; RAY_ADDRESS {address} is no address",
+            "HOST:PORT of the cluster's head, as 10.0.0.5:6379, or unset RAY_ADDRESS",
+        )
     else:
         yield Check("Ray", Verdict.OK, f"{version}; submit starts it on this machine")
     temporary = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir())
@@ -306,6 +315,7 @@ def _store(db: str) -> Iterator[Check]:
     from orchestrator.store import Store, queries, schema
     from orchestrator.store.engine import sqlite_path, store_url
     from orchestrator.store.integrity import faults_in
+    from orchestrator.store.unreadable import cure_of, repair
 
     try:
         url = store_url(db)
@@ -326,7 +336,7 @@ def _store(db: str) -> Iterator[Check]:
         return
     try:
         if path is not None and (faults := faults_in(path)):
-            yield Check("store", Verdict.FAULT, f"{path} is damaged: {'; '.join(faults)}", _repair(path))
+            yield Check("store", Verdict.FAULT, f"{path} is damaged: {'; '.join(faults)}", repair(path))
             return
         with Store(db, writable=False) as store:
             found, head = schema.found_revision(store._reader), schema.head_revision()
@@ -338,19 +348,16 @@ def _store(db: str) -> Iterator[Check]:
                 "store",
                 Verdict.WARNING,
                 f"schema {found}, this version has {head}",
-                "`scaling submit` upgrades it, after making a copy",
+                "the first command that writes upgrades it, such as `scaling submit`"
+                + (", after making a copy; until then an upgraded copy is read" if path is not None else ""),
             )
             return
         with Store.open_readonly(db) as store, store.read() as session:
             runs, name = queries.count_runs(session), store.name
             holder, left = queries.scheduler(session), queries.interrupted(session)
     except sqlite3.DatabaseError as error:
-        yield Check(
-            "store",
-            Verdict.FAULT,
-            f"{path} cannot be read: {error}",
-            "is it a scaling database? name another with --db or SCALING_DB",
-        )
+        assert path is not None  # it is SQLite's
+        yield Check("store", Verdict.FAULT, f"{path} cannot be read: {error}", cure_of(path, error))
         return
     except ScalingError as error:
         yield Check("store", Verdict.FAULT, str(error), error.hint)
@@ -365,12 +372,6 @@ def _store(db: str) -> Iterator[Check]:
         )
     elif holder:
         yield Check("store", Verdict.OK, f"a scheduler is at work: {holder['holder']} (pid {holder['pid']})")
-
-
-def _repair(path: Path) -> str:
-    copies = sorted(path.parent.glob(f"{path.name}.before-*"))
-    put_back = f"put back a copy ({copies[-1].name} is one), or save" if copies else "put back a copy, or save"
-    return f"{put_back} what can be read: sqlite3 {path.name} .recover | sqlite3 saved.db"
 
 
 def _home(home: str) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from orchestrator.store.engine import server_error, sqlite_path
+from orchestrator.store.unreadable import cure_of
 from scaling.errors import StoreError, StoreTooNew
 
 __all__ = ["copy_to", "found_revision", "head_revision", "migrate", "no_copy"]
@@ -125,7 +126,6 @@ class _readable:  # noqa: N801 - reads as a statement
         if isinstance(error, OperationalError) and sqlite_path(self.url) is None:
             raise server_error(_name(self.url), error) from error
         if isinstance(error, DatabaseError):
-            raise StoreError(
-                f"the store {_name(self.url)} cannot be opened: {error.orig}",
-                hint="is it a scaling database, on a disk that is not full or read-only? name another with --db or SCALING_DB",
-            ) from error
+            path = sqlite_path(self.url)
+            hint = "is it a scaling database? name another with --db or SCALING_DB" if path is None else cure_of(path, error.orig)
+            raise StoreError(f"the store {_name(self.url)} cannot be opened: {error.orig}", hint=hint) from error

@@ -18,6 +18,7 @@ from orchestrator.doctor import Verdict, examine
 from orchestrator.store import Store, schema
 from orchestrator.store.integrity import faults_in
 from scaling.cli.app import app
+from scaling.errors import StoreError
 from tests.orchestrator.earlier_stores import downgraded
 from tests.orchestrator.rows import a_run, accepted
 
@@ -114,9 +115,26 @@ def test_the_store_is_looked_through(here):
         accepted(store, a_run())
     downgraded(store.url, "0010")
     assert only("store", db="old.db") == (
-        Verdict.WARNING, f"schema 0010, this version has {schema.head_revision()}", "`scaling submit` upgrades it, after making a copy",
+        Verdict.WARNING, f"schema 0010, this version has {schema.head_revision()}", "the first command that writes upgrades it, such as `scaling submit`, after making a copy; until then an upgraded copy is read",
     )  # fmt: skip
     assert sorted(path.name for path in here.iterdir() if "before" in path.name) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "cure"),
+    [
+        (lambda path: path.mkdir(), "it is a folder"),
+        (lambda path: path.write_text("not a database, but long enough to look like one " * 40), "it is no SQLite file"),
+        (lambda path: path.write_bytes(path.with_name("scaling.db").read_bytes()[:40_000]), "sqlite3 no.db .recover"),
+    ],
+)
+def test_what_is_no_store_has_its_cure_in_every_command(here, make, cure):
+    Store.open("scaling.db").close()
+    make(here / "no.db")
+    assert cure in only("store", db="no.db")[2]
+    with pytest.raises(StoreError) as refused:
+        Store.open_readonly("no.db")
+    assert cure in refused.value.hint
 
 
 def test_a_damaged_store_is_said_to_be_one(here):
@@ -138,7 +156,7 @@ def test_a_damaged_store_is_said_to_be_one(here):
     assert cure
     Path("text.db").write_text("not a database, but long enough to look like one " * 40)
     assert only("store", db="text.db") == (
-        Verdict.FAULT, f"{here / 'text.db'} cannot be read: file is not a database", "is it a scaling database? name another with --db or SCALING_DB",
+        Verdict.FAULT, f"{here / 'text.db'} cannot be read: file is not a database", "it is no SQLite file, or an encrypted one: name another with --db or SCALING_DB",
     )  # fmt: skip
 
 
@@ -169,6 +187,8 @@ def test_ports_and_clusters_that_do_not_answer_are_named(here, monkeypatch):
     assert verdict is Verdict.FAULT
     assert f"nobody answers at RAY_ADDRESS ray://127.0.0.1:{port}" in said
     assert cure == "ray start --head there, or unset RAY_ADDRESS"
+    monkeypatch.setenv("RAY_ADDRESS", "my-cluster")
+    assert found("Ray")[0][:2] == (Verdict.FAULT, f"{metadata.version('ray')}; RAY_ADDRESS my-cluster is no address")
 
 
 def test_a_check_that_breaks_leaves_the_others(here, monkeypatch):
@@ -182,8 +202,13 @@ def test_a_check_that_breaks_leaves_the_others(here, monkeypatch):
 
 def test_jax_that_does_not_start_is_a_fault(monkeypatch):
     monkeypatch.setattr(doctor, "_ASK_JAX", "raise SystemExit('no driver')")
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     (check,) = doctor._devices()
     assert (check.verdict, check.found) == (Verdict.FAULT, "JAX does not start: no driver")
+    monkeypatch.setenv("JAX_PLATFORMS", "tpu")
+    (check,) = doctor._devices()
+    assert check.found == "JAX does not start with JAX_PLATFORMS=tpu: no driver"
+    assert check.cure.startswith("unset JAX_PLATFORMS, or ")
     monkeypatch.setattr(doctor, "_ASK_JAX", 'print(\'noise\'); print(\'["0.10", "gpu", ["H100", "H100"]]\')')
     (check,) = doctor._devices()
     assert (check.verdict, check.found) == (Verdict.OK, "JAX 0.10 on gpu: 2 × H100")
