@@ -22,7 +22,9 @@ def cure_of(path: Path, error: object) -> str:
     if not os.access(path, os.R_OK):
         return f"this user may not read it: {_ANOTHER}"
     if not os.access(path.parent, os.W_OK):
-        return "its folder is read-only, and SQLite writes beside a file also to read it: copy it elsewhere, and name that with --db"
+        return (
+            "its folder is read-only, and SQLite writes beside a file also to read it: copy it elsewhere, and name that with --db"
+        )
     return f"is it a scaling database, on a disk that is not full or read-only? {_ANOTHER}"
 
 
