@@ -7,32 +7,31 @@
   const REST_MS = 350;
   const chart = () => document.getElementById("frontier"), plot = () => chart()?.querySelector(".plot");
   const panel = () => document.getElementById("target");
-  let grid = [], place = -1, handle = null, resting = 0;
+  let grid = [], place = -1, resting = 0;
 
   const address = () => new URL(location.href);
   const rewrite = (change) => { const url = address(); change(url); history.replaceState(history.state, "", url); };
 
   function read() {
     const source = document.getElementById("grid");
-    grid = source ? JSON.parse(source.textContent) : [];
-    if (!grid.length || !panel()) return;
+    grid = source && panel() ? JSON.parse(source.textContent) : [];
+    if (!grid.length) return;
     const at = Number(address().searchParams.get("at") || field().defaultValue);
     place = nearest(at);
     // A compute that is not of the grid is as the page has it.
-    if (address().searchParams.has("at") && Math.abs(Math.log(grid[place].at / at)) < 1e-9) show(false);
+    if (address().searchParams.has("at") && Math.abs(Math.log(grid[place].at / at)) < 1e-9) write(grid[place]);
   }
 
   const field = () => panel().querySelector("input[name=at]");
   const nearest = (at) => grid.reduce((best, row, number) => (Math.abs(Math.log(row.at / at)) < Math.abs(Math.log(grid[best].at / at)) ? number : best), 0);
 
-  function show(isMoved) {
-    const row = grid[place];
-    for (const out of panel().querySelectorAll("[data-out]")) {
-      if (out.dataset.out === "most") { if (isMoved) out.textContent = row.best ? "what it costs at most …" : ""; } else out.textContent = row[out.dataset.out] || "not known";
-    }
+  function write(row) {
+    for (const out of panel().querySelectorAll("[data-out]:not([data-out=most])")) out.textContent = row[out.dataset.out] || "not known";
     field().value = row.at;
-    put();
-    if (!isMoved) return;
+  }
+
+  function keepAndRest(row) {
+    panel().querySelector("[data-out=most]").textContent = row.best ? "what it costs at most …" : "";
     rewrite((url) => url.searchParams.set("at", row.at));
     clearTimeout(resting);
     resting = setTimeout(rest, REST_MS);
@@ -72,7 +71,7 @@
 
   // The line: a slider, so that a screen reader says what it is.
   function makeHandle() {
-    handle = document.createElement("div");
+    const handle = document.createElement("div");
     handle.className = "target-line";
     handle.tabIndex = 0;
     handle.setAttribute("role", "slider");
@@ -105,11 +104,16 @@
   function move(to) {
     if (to === place) return;
     place = to;
-    show(true);
+    write(grid[place]);
+    put();
+    keepAndRest(grid[place]);
   }
 
   function put() {
-    if (!handle || !plot()?._fullLayout) return;
+    const handle = plot()?.querySelector(".target-line");
+    if (!handle) return;
+    handle.hidden = !grid.length;
+    if (handle.hidden) return;
     const axis = xaxis(), { yaxis } = plot()._fullLayout, row = grid[place];
     const at = Number(field().value) || row.at, pixel = axis.c2p(axis.d2c(at));
     handle.hidden = !(pixel >= -1 && pixel <= axis._length + 1);
@@ -134,8 +138,9 @@
     const isFaded = (trace) => Boolean(name) && models.has(trace.legendgroup) && trace.legendgroup !== name;
     const changed = data.map((trace, number) => number).filter((number) => (data[number].opacity ?? 1) !== (isFaded(data[number]) ? FADED : 1));
     if (changed.length) Plotly.restyle(marked, { opacity: changed.map((number) => (isFaded(data[number]) ? FADED : 1)) }, changed);
-    const notes = (marked.layout.annotations ?? []).map((note) => ({ ...note, opacity: name && models.has(note.name) && note.name !== name ? 0.35 : 1 }));
-    if (notes.length) Plotly.relayout(marked, { annotations: notes });
+    const before = marked.layout.annotations ?? [];
+    const notes = before.map((note) => ({ ...note, opacity: name && models.has(note.name) && note.name !== name ? 0.35 : 1 }));
+    if (notes.some(({ opacity }, number) => opacity !== (before[number].opacity ?? 1))) Plotly.relayout(marked, { annotations: notes });
   }
 
   document.addEventListener("click", (event) => {
@@ -164,27 +169,30 @@
     return ends?.length === 4 && ends.every(Number.isFinite) ? { "xaxis.range": ends.slice(0, 2), "yaxis.range": ends.slice(2) } : null;
   }
 
-  // charts.js has drawn the chart when it says so.
-  function begin() {
-    const marked = plot();
-    if (!marked?._fullLayout || !chart().dataset.drawn) { setTimeout(begin, 60); return; }
+  // The plot may come long after the page, and its target after the plot: the first runs finish, then there are enough for a law.
+  const bound = new WeakSet();
+
+  function bind(marked) {
+    if (grid.length && !marked.querySelector(".target-line")) makeHandle();
+    if (bound.has(marked)) return;
+    bound.add(marked);
     marked.on("plotly_relayout", (change) => { keepZoom(change); put(); });
     marked.on("plotly_afterplot", put);
-    if (panel() && grid.length) makeHandle();
     const ends = zoomed();
     if (ends) Plotly.relayout(marked, ends);
-    const name = address().searchParams.get("focus");
-    if (name) focus(name);
+  }
+
+  // The chart as the reader has it: whoever draws it anew knows neither the target nor the model that is shown before the others.
+  function restore() {
+    read();
+    if (!chart()?.dataset.drawn) return;
+    bind(plot());
+    focus(address().searchParams.get("focus"));
     put();
   }
 
-  read();
-  if (chart()) begin();
+  restore();
+  document.addEventListener("drawn", ({ target }) => { if (target === chart()) restore(); });
+  document.addEventListener("swapped", restore);
   document.addEventListener("toggle", (event) => { if (event.target.id === "halve" && event.target.open) halve(); }, true);
-  document.addEventListener("swapped", () => {
-    read();
-    const name = address().searchParams.get("focus");
-    if (name && plot()?._fullLayout) setTimeout(() => focus(name), 0);
-    put();
-  });
 })();

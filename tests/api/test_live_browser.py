@@ -20,6 +20,8 @@ from tests.api.test_browser import until
 
 LINE = "document.querySelector('#live .said').textContent"
 ZOOM = "document.querySelector('#frontier .plot')._fullLayout.xaxis.range.map(Number)"
+OPACITY = """Object.fromEntries(
+    document.querySelector('#frontier .plot')._fullData.filter(({ name }) => /^nano-F.$/.test(name)).map(({ name, opacity }) => [name, opacity]))"""
 POINTS = "document.querySelector('#frontier .plot')._fullData.flatMap((trace) => [...(trace.customdata ?? [])])"
 
 
@@ -78,20 +80,27 @@ def test_the_empty_page_turns_into_the_chart_and_new_points_pulse_while_zoom_det
         page.goto(f"http://127.0.0.1:{port}/frontier")
         assert "Nothing has been run yet" in page.inner_text("h1")
         begin(path, finished=0)
+        page.locator("h2", has_text="No frontier to draw").wait_for(timeout=60_000)
+        page.evaluate("window.stays = 'the page was not loaded again'")
         finish(path, ["nano-F0", "nano-F1"])
         page.locator("#frontier[data-drawn]").wait_for(timeout=60_000)
+        assert page.locator("#frontier .target-line").count() == 1
         until(lambda: "of 40" in page.evaluate(LINE), 30)
         assert page.evaluate(LINE).startswith("live · 10 of 40")
         before = set(page.evaluate(POINTS))
 
         zoomed = zoom(page)
+        until(lambda: "#zoom=" in page.url)
         page.locator(".chosen summary").click()
         page.locator("#cells thead button", has_text="val_loss").click()
-        page.evaluate("window.stays = 'the page was not loaded again'")
+        page.locator("[data-focus=nano-F1]").click()
+        until(lambda: page.evaluate(OPACITY) == {"nano-F0": 0.12, "nano-F1": 1})
         finish(path, ["nano-F3"], first=600)
         until(lambda: len(page.evaluate(POINTS)) > len(before), 60)
         assert page.evaluate("document.querySelectorAll('#frontier .pulse').length") > 0
         assert page.evaluate(ZOOM) == zoomed
+        assert page.evaluate(OPACITY) == {"nano-F0": 0.12, "nano-F1": 1, "nano-F3": 0.12}
+        assert page.locator("#frontier .target-line").count() == 1
         assert page.evaluate("document.querySelector('.chosen').open")
         losses = page.evaluate("[...document.querySelectorAll('#cells tbody tr')].map((row) => Number(row.cells[7].dataset.value))")
         assert len(losses) == 15

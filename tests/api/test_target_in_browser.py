@@ -60,6 +60,11 @@ def test_a_model_is_shown_before_the_others_and_the_zoom_is_in_the_address(page,
     until(lambda: page.evaluate(shown)["nano-F0"] < 0.5)
     assert page.evaluate(shown)["nano-F1"] == 1
     assert asked(page)["focus"] == "nano-F1"
+    ink = "document.querySelector('#frontier .plot').layout.hoverlabel.font.color"
+    light = page.evaluate(ink)
+    page.emulate_media(color_scheme="dark")  # which draws the chart anew
+    until(lambda: page.evaluate(ink) != light)
+    until(lambda: page.evaluate(shown)["nano-F0"] < 0.5)
     page.evaluate(
         "Plotly.relayout(document.querySelector('#frontier .plot'), { 'xaxis.range': [-3, -2], 'yaxis.range': [-0.5, 0] })"
     )

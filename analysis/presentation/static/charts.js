@@ -1,5 +1,6 @@
 // Draws every chart of the page from the figure beside it, in the colours of the page; a click on a run opens it. When the figure beside it
 // has changed, the chart is drawn anew with its zoom kept, and the points that are new pulse. The arrow keys go from point to point.
+// Each time a chart has been drawn its event `drawn` says so.
 "use strict";
 
 (() => {
@@ -74,12 +75,14 @@
     if (axis.ticktext) axis.ticktext = axis.ticktext.filter((_, number) => number % every === 0);
   }
 
-  function draw(chart) {
+  async function draw(chart) {
     const { data, layout } = figureOf(chart);
     keepZoom(chart.querySelector(".plot"), layout);
     chart.dataset.narrow = chart.clientWidth < NARROW_PX;
     chart.querySelector(".plot").style.height = `${layout.height}px`; // a resized plot takes its height from here, and forgets that of the layout
-    return Plotly.react(chart.querySelector(".plot"), data, layout, CONFIG);
+    await Plotly.react(chart.querySelector(".plot"), data, layout, CONFIG);
+    chart.dataset.drawn = "yes";
+    chart.dispatchEvent(new Event("drawn", { bubbles: true }));
   }
 
   // plotly.js keeps a zoom only where the range that it was given before is given again, and new points widen it: tell it that this was so.
@@ -187,7 +190,6 @@
     await draw(chart);
     if (isFirst) bind(chart);
     else if (before.size) pulse(plot, before);
-    chart.dataset.drawn = "yes";
   }
 
   // A ring around each point whose run was not there before. The style sheet keeps it still for those who want no motion.
