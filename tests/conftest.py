@@ -8,6 +8,7 @@ os.environ.setdefault("NPROC", "1")  # before JAX starts: fixes its threads, and
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers share two cores
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_prestart_worker_first_driver"] = "0"  # noqa: SIM112 - its spelling; a worker that idles costs a second to start
 os.environ.pop("SCALING_DB", None)
 os.environ.pop("SCALING_HOME", None)
 

@@ -198,7 +198,7 @@ def spoilt(folder, every):
 def test_more_bad_images_than_may_be_skipped_end_three_runs_and_are_said_once(tmp_path):
     assert spoilt(tmp_path / "images", every=2) >= 10
     (tmp_path / "bad.yaml").write_text(STUDY.replace("CORES", str(len(os.sched_getaffinity(0)))))
-    study = Study(tmp_path, "bad")
+    study = Study(tmp_path, "bad", quickly=True)
     _, err = study.run("submit", "bad.yaml", code=1)
     assert err.count("of the training examples are unreadable") == 1
     assert "failed: 3 runs" in err
@@ -213,7 +213,7 @@ def test_a_bad_image_through_the_command(tmp_path):
         images[split][number] = (name, content[: len(content) // 2], label)
     pictures.write_folder(tmp_path / "images", images)
     (tmp_path / "bad.yaml").write_text(STUDY.replace("CORES", str(len(os.sched_getaffinity(0)))))  # one run at a time
-    study = Study(tmp_path, "bad")
+    study = Study(tmp_path, "bad", quickly=True)
     _, err = study.run("submit", "bad.yaml", code=1)
     assert err.count("validation example 2 (ant/002.jpg): damaged JPEG") == 1
     said = re.search(

@@ -131,7 +131,7 @@ def test_retry_lets_it_go_on_to_its_end_whatever_the_file_says(store):
 
 def test_through_the_real_command(tmp_path):
     """A rehearsed grid of twelve learning rates, four at a time: the last ones are judged half-way, by the first eight."""
-    study = Study(tmp_path, "early")  # the experiment's name, too
+    study = Study(tmp_path, "early", quickly=True)  # the experiment's name, too
     rates = [0.05 * 2.0**k for k in range(12)]
     loss = {"noise": 0.001, "curvature": 0.05, "diverges_above": 1e6}
     speed = 22 * 0.003 / 5  # about five seconds a run, of which half are left when it is judged

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from orchestrator.store import open_readonly, queries
 from scaling.cli.app import app
 from tests.trainer import exclusions
+from tests.trainer.conftest import QUICKLY
 from trainer import TrainConfig, data, train
 
 SCALING = str(Path(sys.executable).with_name("scaling"))
@@ -99,12 +100,17 @@ def study(shared, request):
 
 
 class Study:
-    """A folder to run `scaling` in, with a database of its own."""
+    """A folder to run `scaling` in, with a database of its own.
 
-    def __init__(self, folder, name):
+    quickly: its trainings are compiled in a fraction of the time, where their bits are not compared with those of another process.
+    """
+
+    def __init__(self, folder, name, *, quickly=False):
         self.folder, self.name = folder, name
         self.db = folder / f"{name}.db"
         self.environment = os.environ | {"SCALING_DB": str(self.db), "SCALING_HOME": str(folder / "runs"), "NO_COLOR": "1"}
+        if quickly:
+            self.environment["XLA_FLAGS"] = QUICKLY
 
     def write(self, models=TINY, epochs="[0.25, 0.5]", learning_rate="1.6", seeds="[0]", dataset="name: digits", extra=""):
         path = self.folder / f"{self.name}.yaml"
@@ -184,7 +190,7 @@ def assert_sums(execute):
 @pytest.fixture(scope="module")
 def grid(shared):
     """A study of four runs, of which one raises, one is killed each time and one diverges; and what the command said."""
-    study = Study(shared, "grid")
+    study = Study(shared, "grid", quickly=True)
     bad = '{name: raising, source: "misbehaving:raises"}, {name: dying, source: "misbehaving:dies"}'
     rates = "{tiny: {grid: [0.05, 1e30]}, raising: 1, dying: 1}"
     file = study.write(models=f"{TINY}, {bad}", epochs="[0.5]", learning_rate=rates, dataset=SLOW_DIGITS, extra=UNCLIPPED)
@@ -299,7 +305,7 @@ def two_at_once(shared):
 
     Of its data, 147 training images are left out by a list.
     """
-    study = Study(shared, "two-at-once")
+    study = Study(shared, "two-at-once", quickly=True)
     exclusions.write(shared / "list.parquet", data.load("digits", {}), {}, range(1000, 1147))
     grid = {"epochs": "[0.25, 0.5, 1]", "seeds": "[0, 1]", "dataset": "name: digits, exclude: list.parquet"}
     _, refused = study.run("submit", study.write(**grid, extra="resources: {accelerator: cpu, cores: 4096}"), code=1)

@@ -24,7 +24,7 @@ def study_in(folder):
     folder.mkdir()
     text = FILE.replace("TINY", TINY).replace("CORES", str(len(os.sched_getaffinity(0))))  # all runs in one process
     (folder / "found.yaml").write_text(text)
-    return Study(folder, "found")
+    return Study(folder, "found", quickly=True)
 
 
 def runs_and_rates(study):
