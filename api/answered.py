@@ -3,27 +3,48 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, Literal, TypeVar, cast
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-__all__ = ["Answered", "of_results", "of_store"]
+__all__ = ["Answered", "checked_alone", "of_results", "of_store"]
 
 Of = Literal["results", "store"]
 _Route = TypeVar("_Route", bound=Callable[..., Any])
+_is_check: ContextVar[bool] = ContextVar("is_check", default=False)
 
 
 def of_results(route: _Route) -> _Route:
     """Mark a route whose answer changes with the results of runs alone; it is computed once for all clients."""
-    route.answered_of = "results"  # type: ignore[attr-defined]
-    return route
+    return _marked(route, "results")
 
 
 def of_store(route: _Route) -> _Route:
     """Mark a route whose answer takes long in a large store and changes with every commit; it is computed once for all clients."""
-    route.answered_of = "store"  # type: ignore[attr-defined]
-    return route
+    return _marked(route, "store")
+
+
+@contextmanager
+def checked_alone() -> Iterator[None]:
+    """Let marked routes check in the block what their link asks, and answer nothing: 204, or the refusal that the link gets."""
+    token = _is_check.set(True)
+    try:
+        yield
+    finally:
+        _is_check.reset(token)
+
+
+def _marked(route: _Route, of: Of) -> _Route:
+    @wraps(route)
+    def answer(*given: Any, **named: Any) -> Any:
+        return Response(status_code=204) if _is_check.get() else route(*given, **named)
+
+    answer.answered_of = of  # type: ignore[attr-defined]
+    return cast(_Route, answer)
 
 
 class Answered:

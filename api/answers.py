@@ -21,10 +21,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api.answered import Answered, Of
+from api.answered import Answered, Of, checked_alone
 from api.apart import PREFIX, Figures
 from api.database import Database
-from api.inward import Reply
+from api.inward import Reply, reply_to
 from api.worker import Worker
 
 __all__ = ["Answers"]
@@ -102,12 +102,26 @@ class Answers:
             return
         accept = Headers(scope=scope).get("accept", "")
         link: Link = (scope["path"], scope["query_string"], "text/html" in accept)
-        kept = await (self._shown(link, of, version) if is_page else self._present(link, of, version))
+        kept = await self._refused(scope, link, of, version) if is_page else None
+        if kept is None:
+            kept = await (self._shown(link, of, version) if is_page else self._present(link, of, version))
         await self._response(Request(scope), of, kept, version)(scope, receive, send)
 
     async def _version(self, of: Of, *, lately: bool = False) -> str | None:
         results = partial(self.database.results, lately=lately)
         return await run_in_threadpool(results if of == "results" else self.database.version)
+
+    async def _refused(self, scope: Scope, link: Link, of: Of, version: str) -> _Kept | None:
+        """Return the refusal of a link that asks what cannot be read; None where it can, and where the link was answered before.
+
+        Without it such a link would be told first that its answer is being computed.
+        """
+        if link in self._links:
+            return None
+        with checked_alone():
+            reply = await reply_to(self.app, {**scope, "state": {**scope.get("state", {}), "version": version, "of": of}})
+        now = time.monotonic()
+        return _Kept(reply, version, now, now) if 400 <= reply.status < 500 else None
 
     async def _shown(self, link: Link, of: Of, version: str) -> _Kept | None:
         """Return the answer to the present results if it is there in time, else the last one; None where there is none yet."""
@@ -168,9 +182,8 @@ class Answers:
         try:
             try:
                 reply = await self._asked(path, query, accept, version, of)
-            except (
-                BrokenExecutor
-            ):  # most often killed from outside, or by another question before this one: another process is tried once
+            except BrokenExecutor:
+                # Most often killed from outside, or by another question before this one: another process is tried once.
                 reply = await self._asked(path, query, accept, version, of)
         finally:
             known.under_way = None

@@ -40,7 +40,9 @@ def asks(question: type[Question]) -> Any:
     link: Any = create_model(question.__name__, __base__=_Link, **{name: _field(each) for name, each in names})
 
     def read(link: BaseModel) -> Question:
-        return question(**{name: _ours(each, getattr(link, name)) for name, each in names})
+        asked = question(**{name: _ours(each, getattr(link, name)) for name, each in names})
+        asked.check()
+        return asked
 
     read.__annotations__["link"] = Annotated[link, Query()]
     return Depends(read)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Scope
 
-__all__ = ["Reply", "ask"]
+__all__ = ["Reply", "ask", "reply_to"]
 
 
 @dataclass
@@ -21,8 +21,7 @@ class Reply:
 
 async def ask(app: ASGIApp, path: str, query: bytes, accept: bytes, state: dict[str, Any]) -> Reply:
     """Return what `app` answers to a GET. state: what the route finds in `request.state`."""
-    reply, asked = Reply(), False
-    scope = {
+    scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0"},
         "http_version": "1.1",
@@ -37,6 +36,12 @@ async def ask(app: ASGIApp, path: str, query: bytes, accept: bytes, state: dict[
         "server": ("localhost", 80),
         "state": state,
     }
+    return await reply_to(app, scope)
+
+
+async def reply_to(app: ASGIApp, scope: Scope) -> Reply:
+    """Return what `app` answers to a request without a body."""
+    reply, asked = Reply(), False
 
     async def receive() -> Message:
         nonlocal asked

@@ -110,10 +110,9 @@ async def _on_scaling_error(request: Request, error: Exception) -> Response:
 async def _on_invalid_request(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [{"where": ".".join(map(str, fault["loc"])), "message": _sentence(fault)} for fault in error.errors()]
-    detail = "; ".join(f"{entry['where'].partition('.')[2] or entry['where']}: {entry['message']}" for entry in errors)
-    return problem_answer(
-        request, problem(422, detail, code="invalid-request", hint="/openapi.json describes every parameter", errors=errors)
-    )
+    detail = "; ".join(_with_name(entry) for entry in errors)
+    hint = "" if _is_for_people(request) else "/openapi.json describes every parameter"
+    return problem_answer(request, problem(422, detail, code="invalid-request", hint=hint, errors=errors))
 
 
 async def _on_http_fault(request: Request, error: Exception) -> Response:
@@ -164,10 +163,33 @@ def status_of(kind: type[ScalingError]) -> HTTPStatus:
     return next(_STATUS[each] for each in kind.__mro__ if each in _STATUS)
 
 
+_TAKES = {
+    "float_parsing": "a number",
+    "finite_number": "a finite number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "bool_parsing": "true or false",
+    "greater_than": "a number larger than {gt:g}",
+    "greater_than_equal": "a number of at least {ge:g}",
+    "less_than_equal": "a number of at most {le:g}",
+    "literal_error": "{expected}",
+}
+"""What a parameter takes, by the kind of the fault that pydantic found."""
+
+
 def _sentence(fault: Mapping[str, Any]) -> str:
+    """Write a fault of a parameter as `takes a number, found 'abc'`."""
     if fault["type"] == "extra_forbidden":
         return "there is no such parameter"
+    if (takes := _TAKES.get(fault["type"])) is not None:
+        return f"takes {takes.format(**fault.get('ctx', {}))}, found {fault['input']!r}"
     return f"{fault['msg'][:1].lower()}{fault['msg'][1:]}, found {fault['input']!r}"
+
+
+def _with_name(entry: Mapping[str, str]) -> str:
+    """Write an entry of `errors` with the parameter's name: `at takes a number, found 'abc'`."""
+    name = entry["where"].partition(".")[2] or entry["where"]
+    return f"{name} {entry['message']}" if entry["message"].startswith("takes ") else f"{name}: {entry['message']}"
 
 
 _EXAMPLE = problem(

@@ -38,6 +38,14 @@ class AnalysisQuestion(Question):
         Asked("Columns that tell cells apart besides the known settings: what is averaged; a,b or repeated.", shape="COLUMNS"),
     ] = ()
 
+    def check(self) -> None:
+        from analysis.laws import law_named  # the commands make their options of questions before anything heavy is loaded
+
+        own = getattr(self, "law", None) or ()
+        for name in (own,) if isinstance(own, str) else own:
+            if name not in (CHOSEN, "auto", "none"):
+                law_named(name)
+
 
 @dataclass(frozen=True)
 class FrontierQuestion(AnalysisQuestion):

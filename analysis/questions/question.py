@@ -89,6 +89,9 @@ class Question:
         """Return the parameters that the function of the analysis takes: all but those that say which runs."""
         return {name: getattr(self, name) for name in self.parameters() if name not in WHICH_RUNS}
 
+    def check(self) -> None:
+        """Check what can be told of the question without the runs. Raises what its answer would raise."""
+
     def label(self, name: str) -> str:
         """Name a parameter in a form."""
         return self.parameters()[name].asked.label.format(**vars(self))

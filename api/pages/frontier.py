@@ -35,7 +35,7 @@ from api.studies import answer_of, fits_of, frontier_of, references_beside, regr
 from api.tables import csv_response, csv_route
 from api.v1.resource import Resource
 from orchestrator.store import queries
-from scaling.errors import DataError, ScalingError, TooFewPoints
+from scaling.errors import DataError, ScalingError, TooFewPoints, UnknownName
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,6 +103,8 @@ def _context(database: Database, question: ViewQuestion, frontier: Frontier | No
         seen, among = replace(question, at=None, focus=None), database.runs_frame(question.experiment)
         numbers["figures"] = database.remember(("figures", seen), lambda: _figures(seen, numbers["drawn"], fit, references, among))
         numbers["models"] = list(looks(frontier.points, among))
+        if question.focus not in (None, *numbers["models"]):
+            raise UnknownName("model", str(question.focus), numbers["models"])
     if fit is not None and frontier is not None and cost is not None:
         numbers |= {"target": target(question, fit, frontier, cost), "laws": _laws(fit)}
     asked = question.plain if question.law == "none" else question  # which resamples nothing

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fastapi import APIRouter, Request, Response
 
 from api.answered import of_store
@@ -12,12 +10,11 @@ from api.pages.tab import Tab
 from api.pages.welcome import no_store
 from api.rendering import render
 from api.tables import csv_response, csv_route
-from api.v1.runs import AskedRuns, page_of_runs
+from api.v1.runs import CHOOSABLE, AskedRuns, columns_named, page_of_runs
 from orchestrator.store import queries
 from orchestrator.store.asked_runs import EXAMPLE, NEWEST, OLDEST, SORTABLE
 from orchestrator.store.experiments import experiment_names
-from scaling.columns import RUN_COLUMNS, Column, table_rows
-from scaling.errors import UnknownName
+from scaling.columns import table_rows
 from scaling.formulas import csv_text
 from scaling.outcomes import RunStatus
 
@@ -39,9 +36,6 @@ SHOWN = (
     "step",
     "reason",
 )
-CHOOSABLE = tuple(column for column in RUN_COLUMNS if column.name != "id")
-"""The columns that a reader chooses among; the id stands before them."""
-
 router = APIRouter()
 
 
@@ -74,7 +68,7 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
         page=page_of_runs(database, question, sort=NEWEST),
         sort=question.sort or NEWEST,
         sortable=SORTABLE,
-        columns=_columns(question.columns or [name for name in SHOWN if name != "family" or families]),
+        columns=columns_named(question.columns or [name for name in SHOWN if name != "family" or families]),
         choosable=CHOOSABLE,
         shown={"status": question.status[0] if question.status and len(question.status) == 1 else None},
         in_all=in_all,
@@ -88,12 +82,3 @@ def runs_page(question: AskedRuns, database: TheDatabase, request: Request) -> R
             "q": EXAMPLE,
         },
     )
-
-
-def _columns(names: Sequence[str]) -> list[Column]:
-    known = {column.name: column for column in CHOOSABLE}
-    names = [name.strip() for some in names for name in some.split(",")]
-    for name in names:
-        if name not in known:
-            raise UnknownName("column", name, known)
-    return [known[name] for name in names]

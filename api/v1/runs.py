@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -15,15 +16,19 @@ from api.paging import Position
 from api.problems import naming_a_path
 from api.run_version import RunVersion
 from api.schemas.runs import RunAnswer, RunsAnswer
-from orchestrator.store import queries, run_changes
+from orchestrator.store import asked_runs, queries, run_changes
 from orchestrator.store.asked_runs import EXAMPLE, OLDEST
 from orchestrator.store.payloads import run_payload, runs_payload
-from scaling.errors import UsageError
+from scaling.columns import RUN_COLUMNS, Column
+from scaling.errors import UnknownName, UsageError
 
-__all__ = ["AskedRuns", "Page", "page_of_runs", "router", "run_with_curves"]
+__all__ = ["CHOOSABLE", "AskedRuns", "Page", "columns_named", "page_of_runs", "router", "run_with_curves"]
 
 RUNS_A_PAGE = 100
 MOST_RUNS_A_PAGE = 1_000
+
+CHOOSABLE = tuple(column for column in RUN_COLUMNS if column.name != "id")
+"""The columns that a reader of the page chooses among; the id stands before them."""
 
 router = APIRouter()
 
@@ -76,12 +81,28 @@ class RunsQuestion(Question):
             "q": self.q or "",
         }
 
+    def check(self) -> None:
+        asked_runs.check(q=self.q or "", sort=self.sort or OLDEST, status=self.status or ())
+        columns_named(self.columns or ())
+        if self.next:
+            Position.parse(self.next)
+
 
 @dataclass(frozen=True)
 class ListingQuestion(RunsQuestion):
     """Asks for runs, or for those that changed."""
 
     after: Annotated[str | None, Asked("A `version`: only the runs that changed since.")] = None
+
+
+def columns_named(names: Iterable[str]) -> list[Column]:
+    """Return the columns of these names, each a name or several with commas between them. Raises `UnknownName`."""
+    known = {column.name: column for column in CHOOSABLE}
+    names = [name.strip() for some in names for name in some.split(",")]
+    for name in names:
+        if name not in known:
+            raise UnknownName("column", name, known)
+    return [known[name] for name in names]
 
 
 AskedRuns = Annotated[RunsQuestion, asks(RunsQuestion)]

@@ -5,6 +5,7 @@
 | `model:F3` | whose text contains `F3`, in capitals or not; of a number: that are equal |
 | `model=nano-F3`, `seed!=0` | whose value is, or is not, exactly this; several by commas |
 | `lr>0.4`, `epochs<=8` | whose number is larger, or at most so large |
+| `-status:failed` | for which the word without the minus does not hold; those whose number is not known are in neither |
 | `loader` | whose id begins so, or whose model, data set or reason contains it |
 
 All words have to hold. A value with spaces stands in quotes.
@@ -15,6 +16,7 @@ from __future__ import annotations
 import operator
 import re
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, not_, or_, select
@@ -26,7 +28,7 @@ from scaling.columns import RUN_COLUMNS
 from scaling.errors import UnknownName, UsageError
 from scaling.outcomes import RunStatus
 
-__all__ = ["EXAMPLE", "NEWEST", "OLDEST", "SORTABLE", "beyond", "conditions", "ordered"]
+__all__ = ["EXAMPLE", "NEWEST", "OLDEST", "SORTABLE", "beyond", "check", "conditions", "ordered", "status_named"]
 
 EXAMPLE = "model:F3 lr>0.4 status:failed"
 NEWEST, OLDEST = "-created_at", "created_at"
@@ -75,6 +77,21 @@ def ordered(sort: str, *, back: bool = False) -> list[Any]:
     return [up(value.is_(None)), way(value), way(Run.created_at), way(Run.id)]
 
 
+def check(*, q: str, sort: str, status: Iterable[str]) -> None:
+    """Raise what `conditions`, `ordered` and `status_named` raise of a question, without a store."""
+    conditions(q)
+    _sorted_by(sort)
+    for name in status:
+        status_named(name)
+
+
+def status_named(name: str) -> RunStatus:
+    """Return the status of this name. Raises `UnknownName`."""
+    if name not in set(RunStatus):
+        raise UnknownName("status", name, RunStatus)
+    return RunStatus(name)
+
+
 def beyond(session: Session, sort: str, run_id: str, *, back: bool = False) -> ColumnElement[bool]:
     """Return the condition that a run comes after this one in that order, or before it. Raises `UsageError` for a run that is not there."""
     value, is_down = _sorted_by(sort)
@@ -97,6 +114,8 @@ def _sorted_by(sort: str) -> tuple[Any, bool]:
 
 
 def _condition(word: str, gone: bool) -> ColumnElement[bool]:
+    if word.startswith("-") and _WORD.fullmatch(word[1:]):
+        return not_(_condition(word[1:], gone))
     parts = _WORD.fullmatch(word)
     if parts is None:
         return or_(Run.id.startswith(word.lower(), autoescape=True), *(_contains(_TEXTS[name], word) for name in _ANYWHERE))
@@ -146,8 +165,7 @@ def _number(name: str, value: str) -> float:
 
 
 def _statuses(value: str, gone: bool) -> list[RunStatus]:
-    if value not in set(RunStatus):
-        raise UnknownName("status", value, RunStatus)
-    if gone and value in (RunStatus.PENDING, RunStatus.RUNNING):
-        return [RunStatus.PENDING, RunStatus.RUNNING] if value == RunStatus.PENDING else []
-    return [RunStatus(value)]
+    status = status_named(value)
+    if gone and status in (RunStatus.PENDING, RunStatus.RUNNING):
+        return [RunStatus.PENDING, RunStatus.RUNNING] if status is RunStatus.PENDING else []
+    return [status]

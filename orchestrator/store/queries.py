@@ -11,7 +11,7 @@ from sqlalchemy import Row, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from orchestrator.store import finetunings, lease, searches
-from orchestrator.store.asked_runs import OLDEST, beyond, conditions, ordered
+from orchestrator.store.asked_runs import OLDEST, beyond, conditions, ordered, status_named
 from orchestrator.store.budget import budget_of
 from orchestrator.store.estimates import estimate_error
 from orchestrator.store.experiments import experiment_id, latest_revision, wanted_runs
@@ -429,7 +429,7 @@ def _filtered(
 ) -> Any:
     if experiment is not None:
         query = query.where(Run.id.in_(wanted_runs(experiment_id(session, experiment))))
-    if statuses := {_status(value) for value in status}:
+    if statuses := {status_named(value) for value in status}:
         if statuses & {RunStatus.PENDING, RunStatus.RUNNING} and is_gone(session):  # as `run_row` shows them
             statuses.discard(RunStatus.RUNNING)
             statuses |= {RunStatus.RUNNING} if RunStatus.PENDING in statuses else set()
@@ -441,12 +441,6 @@ def _filtered(
     if q:
         query = query.where(*conditions(q, gone=is_gone(session)))
     return query
-
-
-def _status(name: str) -> RunStatus:
-    if name not in set(RunStatus):
-        raise UnknownName("status", name, RunStatus)
-    return RunStatus(name)
 
 
 def _experiments_of(session: Session, ids: list[str] | None) -> dict[str, list[str]]:

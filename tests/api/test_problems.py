@@ -7,7 +7,9 @@ import json
 import sqlite3
 
 import pytest
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.security import HEADERS
 from orchestrator.store import Store
 from tests.api.small_grid import run_row
@@ -58,6 +60,32 @@ def test_several_faults_are_listed_together(client):
     body = problem_of(client.get("/api/v1/runs?limit=0&modle=F0"), 422)
     assert body["code"] == "invalid-request"
     assert {entry["where"] for entry in body["errors"]} == {"query.limit", "query.modle"}
+
+
+def test_a_fault_of_a_parameter_is_told_once_in_plain_words(client):
+    page = client.get("/frontier?at=abc", headers={"accept": "text/html"}).text
+    assert page.count("takes a number, found &#39;abc&#39;") == 1
+    assert "openapi.json" not in page
+    assert problem_of(client.get("/api/v1/fits?level=2"), 422)["detail"] == "level takes a number of at most 0.999, found '2'"
+
+
+def test_a_link_that_cannot_be_read_is_refused_before_its_answer_is_begun(filled_store):
+    with TestClient(create_app(str(filled_store), patience_seconds=0.0)) as hasty:
+        for link in (
+            "/frontier?at=abc",
+            "/frontier?law=powr",
+            "/runs?q=foo:bar",
+            "/runs?columns=nope",
+            "/runs?sort=nope",
+            "/runs?next=x",
+        ):
+            assert hasty.head(link, headers={"accept": "text/html"}).status_code == 422, link
+            assert hasty.get(link, headers={"accept": "text/html"}).status_code == 422, link
+        assert hasty.get("/runs?q=-status:failed", headers={"accept": "text/html"}).status_code == 202
+
+
+def test_a_model_to_focus_on_is_one_of_the_frontier(client):
+    assert 'did you mean "nano-F3"?' in problem_of(client.get("/frontier?focus=nano-F4"), 422)["detail"]
 
 
 def test_a_prefix_of_several_runs(client):
@@ -115,7 +143,10 @@ def test_people_read_the_same_words_on_a_page(client):
         body = client.get(path).json()
         assert answer.headers["content-type"].startswith("text/html")
         assert answer.status_code == body["status"]
-        for words in (body["detail"], body["hint"]):
+        for words in (
+            body["detail"],
+            *([body["hint"]] if body["code"] != "invalid-request" else []),
+        ):  # openapi.json is for programs
             assert words[1:30].replace("'", "&#39;").replace('"', "&#34;").split("`")[0] in answer.text
         assert body.get("why", "") in answer.text
     assert "scaling docs refused#columns-and-names" in client.get("/frontier?law=powr", headers={"accept": "text/html"}).text

@@ -47,6 +47,9 @@ def asked(store, **options):
         ("seed:1", lambda run: run["seed"] == 1),
         ("val_loss<=0.25", lambda run: run["val_loss"] is not None and run["val_loss"] <= 0.25),
         ("status:failed", lambda run: run["status"] == "failed"),
+        ("-status:failed -model:f3", lambda run: run["status"] != "failed" and run["model"] != "nano-F3"),
+        ("-lr>0.4 -seed!=0", lambda run: run["learning_rate"] <= 0.4 and run["seed"] == 0),
+        ("-val_loss>0.25", lambda run: run["val_loss"] is not None and run["val_loss"] <= 0.25),
         ("status!=failed loss>0", lambda run: run["status"] != "failed" and run["val_loss"] is not None),
         (
             "model:F3 lr>0.4 status:finished",
