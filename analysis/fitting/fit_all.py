@@ -150,7 +150,7 @@ def _choices(
 def _sharing_a_test(fits: list[Fit]) -> Iterator[Fit]:
     """Give fits to the same runs, of the same inputs, one back-test, which is made once. A law with pins or ties has its own."""
     tests: dict[tuple[str, ...], Backtest | TooFewPoints | None] = {
-        each.axes: each.backtest for each in fits if each.backtest is not None
+        each.axes: each.tested for each in fits if each.backtest is not None
     }
     for each in fits:
         if each.pin or each.tie:

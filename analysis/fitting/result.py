@@ -164,6 +164,8 @@ class Fit:
 
     @cached_property
     def _test(self) -> Backtest | TooFewPoints:
+        if self.backtest is not None and isinstance(self.estimate, ForecastEstimate):
+            return self.estimate.laws.test  # without laws whose fit to all runs is of no use, which `backtest` may not know yet
         known = self.backtest or self.known_test
         if known is not None:
             return known
@@ -399,8 +401,8 @@ class Fit:
             lines.append(f"  {name} = {significant(value)}  ({self.interval_words(name)})")
         lines += [f"  {line}" for line in self.lights.lines()]
         lines.append(f"  R² {self.r_squared:.4f} (log–log), {self.residual_words}")
-        if self.backtest is not None:
-            lines.append(f"  {self.backtest.summary()}")
+        if self.backtest is not None and self.tested is not None:
+            lines.append(f"  {self.tested.summary()}")
         lines += [f"  {diagnostic}" for diagnostic in self.further_diagnostics]
         lines += [f"  note: {note}" for note in self.notes]
         lines.append(f"  {self.runs_words} used, {self.excluded_words}")
@@ -466,7 +468,7 @@ class Fit:
             "pinned": sorted(self.pin),
             "tied": [list(group) for group in self.tie],
             "members": [{"law": law, "weight": weight} for law, weight in (self.members or {}).items()],
-            "backtest": self.backtest.to_dict() if self.backtest is not None else None,
+            "backtest": self.tested.to_dict() if self.backtest is not None and self.tested is not None else None,
             "diagnostics": [diagnostic.to_dict() for diagnostic in self.diagnostics],
             "runs_used": self.runs_used,
             "cells_used": self.cells,

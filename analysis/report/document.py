@@ -86,7 +86,7 @@ def _context(study: Study) -> dict[str, object]:
         else "",
         "compared": compared,
         "meanings": law_named(law.law).meanings if law is not None and not law.members else {},
-        "test": study.automatic.backtest if isinstance(study.automatic, Fit) else None,
+        "test": study.automatic.tested if isinstance(study.automatic, Fit) else None,
         "plain": next((fit for fit in study.laws if law is not None and law.chosen and fit.law == "power" != law.law), None),
         "optima": [(family, entry) for family, entry in study.optima.items() if isinstance(entry, Optimum)],
         "no_optima": [(family, entry) for family, entry in study.optima.items() if not isinstance(entry, Optimum)],
@@ -150,8 +150,8 @@ def _figures(study: Study, law: Fit | None) -> dict[str, object]:
         figures["best"] = best_model_figure(study.frontier, height=440)
     if law is not None and law.runs_used <= MOST_MARKS:
         figures["residuals"] = residuals_figure(law, height=300)
-    if isinstance(study.automatic, Fit) and study.automatic.backtest is not None:
-        figures["backtest"] = backtest_figure(study.automatic.backtest)
+    if isinstance(study.automatic, Fit) and study.automatic.tested is not None:
+        figures["backtest"] = backtest_figure(study.automatic.tested)
     for number, (family, optimum) in enumerate(study.optima.items()):
         if isinstance(optimum, Optimum):
             if optimum.recommended is not None:

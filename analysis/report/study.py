@@ -142,7 +142,7 @@ def study_of(
     others = [name for name in law_names() if name != shown and len(law_named(name).axes) == 1]
     fits = [main, *(_attempt(partial(fit, runs, x=x, law=name, on=cells, **settings)) for name in others)]
     if isinstance(automatic, Fit):  # one back-test is of them all, but of a law with pins or ties
-        test = automatic.backtest or automatic.untested
+        test = automatic.tested or automatic.untested
         fits = [
             replace(entry, known_test=test) if isinstance(entry, Fit) and not (entry.pin or entry.tie) else entry for entry in fits
         ]

@@ -48,8 +48,8 @@ def print_fit(console: Console, fit: Fit) -> None:
         f"R² {fit.r_squared:.4f} (log–log), {fit.residual_words}; {fit.runs_words}, {fit.excluded_words}",
     )
     print_notes(console, fit.notes)
-    if fit.backtest is not None and not fit.chosen:
-        _print_backtest(console, fit.backtest)
+    if fit.backtest is not None and fit.tested is not None and not fit.chosen:
+        _print_backtest(console, fit.tested)
     print_diagnostics(console, fit.further_diagnostics)
     console.print()
 

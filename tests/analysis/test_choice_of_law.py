@@ -112,3 +112,30 @@ def test_a_back_test_of_one_form_stays_though_it_did_not_converge(monkeypatch):
     assert fit.backtest.members
     assert analysis.choose_law(ten_budgets(0)).law in fit.backtest.laws
     assert back_test(fit.sample(), ("C",), objective=objective_named("log")).members == fit.backtest.members
+
+
+def test_every_face_has_one_back_test():
+    """A study of 13 cells, as its pages showed it: the hill law had no test on one page, an error and a weight on another."""
+    hours = [
+        0.001539,
+        0.001553,
+        0.002302,
+        0.003061,
+        0.003089,
+        0.004578,
+        0.006159,
+        0.009128,
+        0.012318,
+        0.016121,
+        0.018257,
+        0.024585,
+        0.041559,
+    ]
+    losses = [1.3011, 1.1218, 0.8747, 0.5697, 0.2861, 0.2043, 0.1519, 0.1227, 0.0958, 0.0783, 0.0738, 0.0417, 0.0312]
+    runs = pd.DataFrame({"core_hours": hours, "val_loss": losses})
+    law, forecast = analysis.choose_law(runs), analysis.fit(runs, law="auto")
+    side_by_side = analysis.fit_all(runs, laws=["auto", "power", "power-floor"]).fits
+    assert law.tested.left_out == {"hill": "its fit to all runs did not converge"}
+    for fit in (law.forecast, forecast, *side_by_side):
+        assert (dict(fit.tested.weights), fit.tested.left_out) == (dict(law.tested.weights), law.tested.left_out)
+    assert forecast.to_dict()["backtest"] == law.forecast.to_dict()["backtest"]
