@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis import Comparison, PairwiseComparison, compare_sides, payload
@@ -76,23 +78,48 @@ def _context(database: Database, question: CompareQuestion, found: Comparison | 
 
 
 def _first_look(database: Database, question: CompareQuestion, given: frozenset[str]) -> CompareQuestion:
-    """Choose what to compare when a page is opened without a question: several families in pairs; else of the first column that tells runs apart two values.
+    """Choose what to compare when a page is opened without a question: several families in pairs; else two values of a column that tells runs apart.
 
-    They are those with the most finished runs; where several have as many, those with the smallest and the largest models.
+    It is the first column with two values that share compute, since nothing else compares. They are of those with the most finished runs.
     """
     if given & {"by", "a", "b"}:
         return question
     runs = _asked(database, question)
     runs = runs[runs["status"] == "finished"]
     runs = runs if "params" in runs else runs.assign(params=0)  # imported runs may not say it
+    first: CompareQuestion | None = None
     for name in (name for name in SIDES if name in runs):
-        sides = runs.groupby(name)["params"].agg(["size", "max"])
+        sides = runs.groupby(name)["params"].agg(["size", "max"]).sort_values("max")
         if name == "family" and 2 < len(sides) <= MOST_SIDES:
             return replace(question, by=name)
-        if len(sides) > 1:
-            most = sides[sides["size"] >= sides["size"].nlargest(2).iloc[-1]].sort_values("max")
-            return replace(question, by=name, a=_label(most.index[0]), b=_label(most.index[-1]))
-    return question
+        if len(sides) < 2:
+            continue
+        most = sides.index[sides["size"] >= sides["size"].nlargest(2).iloc[-1]][:MOST_VALUES]
+        shared, a, b = _apart(runs, name, list(most), question.x)
+        opened = replace(question, by=name, a=_label(a), b=_label(b))
+        if shared > 0:
+            return opened
+        first = first or opened
+    return first or question
+
+
+def _apart(runs: pd.DataFrame, by: str, values: list[object], x: str) -> tuple[float, object, object]:
+    """Choose of values the two that stand furthest apart, among pairs that share at least half as wide a range of x as any.
+
+    Returns the log of how wide that is, not positive where no pair shares any, and the two.
+    """
+    low = high = np.full(len(values), np.nan)
+    if x in runs:
+        spent = pd.to_numeric(runs[x], errors="coerce")
+        ends = spent.where(spent > 0).groupby(runs[by]).agg(["min", "max"]).reindex(values)
+        low, high = np.log(ends.to_numpy(float)).T
+    shared = np.nan_to_num(np.minimum.outer(high, high) - np.maximum.outer(low, low), nan=-np.inf)
+    pairs = list(combinations(range(len(values)), 2))
+    widest = max(shared[pair] for pair in pairs)
+    one, other = max(
+        (pair for pair in pairs if shared[pair] >= 0.5 * widest or widest <= 0), key=lambda pair: (pair[1] - pair[0], shared[pair])
+    )
+    return float(widest), values[one], values[other]
 
 
 def _asked(database: Database, question: CompareQuestion) -> pd.DataFrame:
