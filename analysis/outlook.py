@@ -46,7 +46,7 @@ class Outlook:
     - `most`, what that choice costs at most against the best size, as a share of the metric; NaN where it is not known or was not asked for;
     - `core_hours` and `cost` of one run there; NaN where they are not known.
     data_name: what `data` counts: epochs, examples seen or steps. currency: of `cost`. no_model: why the best model is not known beyond the
-    runs, or what it costs; else empty.
+    runs, or what it costs; else empty. unpriced: why `most` of a row is not known, or empty; a text a row.
     """
 
     law: Fit
@@ -56,6 +56,7 @@ class Outlook:
     currency: str | None
     no_model: str
     regret: Regret | None
+    unpriced: tuple[str, ...] = ()
 
     def interval(self, row: int = 0) -> Interval:
         """Return the mean of the metric at a compute, with its interval."""
@@ -84,6 +85,8 @@ class Outlook:
             "best": best,
             "most": f"costs at most {percent(float(found['most']))} against the best size and {data}"
             if np.isfinite(found["most"])
+            else f"what choosing it costs is not known: {self.unpriced[row]}"
+            if self.unpriced and self.unpriced[row]
             else "",
             "price": ", ".join([*hours, *paid]),
         }
@@ -145,7 +148,9 @@ def outlook(law: Fit, frontier: Frontier, regret: Regret | None, at: Sequence[fl
     why = "" if known else "" if regret is None else regret.reason
     name = regret.data_name if known and regret is not None else "epochs"
     currency = rate[1] if rate is not None else frontier.currency if frontier.x == "cost" else None
-    return Outlook(law, law.axes[0], name, table, currency, why, regret)
+    return Outlook(
+        law, law.axes[0], name, table, currency, why, regret, tuple(str(choice.get("unpriced", "")) for choice in choices)
+    )
 
 
 def round_computes(low: float, high: float) -> list[float]:
@@ -160,7 +165,12 @@ def _choice(frontier: Frontier, regret: Regret | None, place: float, bounds: boo
     nothing = float("nan")
     if regret is not None and regret.losses is not None:
         if bounds and (priced := regret.best_model_at(place)) is not None:
-            return {"model": regret.model_name(priced.model), "data": priced.data, "most": priced.most}
+            return {
+                "model": regret.model_name(priced.model),
+                "data": priced.data,
+                "most": priced.most,
+                "unpriced": priced.reason,
+            }
         model, data = regret.losses.best_model_in_short(place)
         return {"model": regret.model_name(model), "data": data, "most": nothing}
     best = frontier.best()
