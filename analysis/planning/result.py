@@ -138,8 +138,12 @@ class NextRuns:
         return (
             f"{len(self.chosen)} of {self.candidates} candidates, {self._spent()}: "
             f"{metric} at {self.target} is now {self.now.words(4)}; afterwards about {significant(self.after.low)} … {significant(self.after.high)}, "
-            f"{significant(self.shrinkage, 2)} of the width.{self._wider()}{self._lack_of_fit()}{self._disagreement_words()}"
+            f"{self._left()}.{self._wider()}{self._lack_of_fit()}{self._disagreement_words()}"
         )
+
+    def _left(self) -> str:
+        """Write how wide the interval will be."""
+        return "about as wide as now" if 0.95 < self.shrinkage <= 1 else f"{significant(self.shrinkage, 2)} of the width"
 
     def _spent(self) -> str:
         """Write what of the budget is spent, with the other unit in brackets."""
