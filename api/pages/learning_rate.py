@@ -45,6 +45,10 @@ _EXAMPLE = {
 }
 
 
+ROWS_SHOWN = 150
+"""Cells in the table of a page, a quarter of a kilobyte each; the CSV has all."""
+
+
 def _trend(database: Database, question: LearningRateQuestion) -> LearningRateTrend:
     asked = replace(question, at_model=None, at_params=None, at_epochs=None, at_family=None)
     return database.remember(asked, lambda: learning_rate_trend(runs_of(database, asked), metric=asked.metric, level=asked.level))
@@ -65,6 +69,8 @@ def _context(database: Database, question: LearningRateQuestion, trend: Learning
         "choices": {"at_model": trend.models["model"].tolist(), "at_epochs": "8", **of_size},
         "cell": cell,
         "cell_trouble": trouble,
+        "rows_shown": ROWS_SHOWN,
+        "most_marks": MOST_MARKS,
         "figure": figure_json(learning_rate_figure(trend, cell)),
         "losses": figure_json(losses_of_rates_figure(trend)) if len(trend.points) <= MOST_MARKS else None,
     }

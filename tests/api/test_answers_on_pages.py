@@ -174,3 +174,11 @@ def test_the_page_of_a_run_in_training_waits_for_no_forecast(filled_store, clien
     assert len(begun) == 1
     sentence = client.get(f"/api/v1/runs/{running}").json()["run"]["forecast"]["sentence"]
     assert all(sentence in page for page in pages)
+
+
+def test_the_learning_rate_of_many_cells_says_what_it_shows(client, monkeypatch):
+    monkeypatch.setattr("api.pages.learning_rate.ROWS_SHOWN", 1)
+    monkeypatch.setattr("api.pages.learning_rate.MOST_MARKS", 1)
+    page = text_of(client.get("/learning-rate?level=0.91"))
+    assert re.search(r"Showing 1 of \d+ cells; ", page)
+    assert re.search(r"The loss at each rate is not drawn: \d+ points are more than 1\.", page)
