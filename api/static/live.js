@@ -1,5 +1,5 @@
 // Keeps the page up to date: one line says how far the runs are, and when the store has changed the parts of the page are swapped for those
-// of a newer one. What the reader has done stays: zoom, open details, a sorted table, a form that is being filled in.
+// of a newer one (morph.js).
 "use strict";
 
 (() => {
@@ -26,7 +26,7 @@
       if (told && told.problem) parts.push(told.problem);
       else if (told && told.total) parts.push(told.sentence);
       if (told && told.pace) parts.push(told.pace);
-      if (document.documentElement.dataset.stale !== undefined || (isPaused && isBehind())) parts.push(`as of ${age()} ago`);
+      if (page.version && (document.documentElement.dataset.stale !== undefined || (isPaused && isBehind()))) parts.push(`as of ${age()} ago`);
     }
     const text = parts.join(" · ");
     if (said.textContent !== text) said.textContent = text;
@@ -57,7 +57,7 @@
   }
 
   function swap(fresh, status) {
-    if (status >= 400) return; // a page that was there stays as it was
+    if (status >= 400 && page.version) return; // a page that was there stays as it was
     if (status === 202 && page.version) { // a server that has begun anew knows no answer yet; this one is the last
       document.documentElement.toggleAttribute("data-stale", true);
       return;
@@ -72,62 +72,6 @@
     document.dispatchEvent(new Event("swapped"));
   }
 
-  // Makes `old` like `fresh` and touches nothing that is alike already.
-  function morph(old, fresh) {
-    if (old.isEqualNode(fresh)) return;
-    if (old.nodeType !== Node.ELEMENT_NODE) { old.nodeValue = fresh.nodeValue; return; }
-    if (old.matches(".plot, [data-mine]")) return;
-    if (old.matches("form:not([data-live])") && (isBeingFilledIn(old) || isFilledIn(old))) return;
-    if (old.matches("thead") && old.textContent.trim() === fresh.textContent.trim()) return; // its buttons sort
-    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value && !isReaders(old, name)) old.setAttribute(name, value);
-    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && !isReaders(old, name)) old.removeAttribute(name);
-    morphChildren(old, fresh);
-  }
-
-  const isReaders = (element, name) => (element.localName === "details" && name === "open") || name === "data-drawn" || name === "data-narrow"
-    || (name === "hidden" && element.matches("[data-save], [data-copy]"));
-
-  const isBeingFilledIn = (form) => form.contains(document.activeElement) && document.activeElement.localName !== "button";
-
-  const isFilledIn = (form) => [...form.elements].some((field) => {
-    if (field.options) return [...field.options].some((option) => option.selected !== option.defaultSelected) && [...field.options].some((option) => option.defaultSelected);
-    if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
-    return field.localName === "input" && field.value !== field.defaultValue; // a button has no default value, and nobody fills it in
-  });
-
-  const isLike = (one, other) => one.nodeName === other.nodeName && one.id === other.id;
-
-  const isElement = (node) => node.nodeType === Node.ELEMENT_NODE;
-
-  // The one of the children from `here` on that `next` is a newer one of. What has no id is told by its kind, class and name.
-  function sameAs(next, old, here) {
-    if (here && isLike(here, next)) return here;
-    if (!isElement(next)) return null;
-    if (next.id) return [...old.children].find((child) => isLike(child, next)) ?? null;
-    const isSame = (one) => isElement(one) && isLike(one, next) && one.className === next.className && one.getAttribute("aria-label") === next.getAttribute("aria-label");
-    let one = here;
-    while (one && !isSame(one)) one = one.nextSibling;
-    return one;
-  }
-
-  function morphChildren(old, fresh) {
-    let here = old.firstChild;
-    const all = [...fresh.childNodes];
-    for (const [number, next] of all.entries()) {
-      const found = sameAs(next, old, here);
-      if (found === null) { old.insertBefore(next, here); continue; }
-      // What stood before it and is no more goes first: a chart that is moved instead would lose the focus.
-      const isWanted = (one) => isElement(one) && (one.id || all.slice(number + 1).some((other) => isLike(one, other)));
-      if (here && here.compareDocumentPosition(found) & Node.DOCUMENT_POSITION_FOLLOWING) {
-        while (here !== found && !isWanted(here)) { const gone = here; here = here.nextSibling; gone.remove(); }
-      }
-      if (found === here) here = here.nextSibling;
-      else old.insertBefore(found, here);
-      morph(found, next);
-    }
-    while (here) { const gone = here; here = here.nextSibling; gone.remove(); }
-  }
-
   button.addEventListener("click", () => {
     isPaused = !isPaused;
     sessionStorage.setItem("paused", isPaused ? "yes" : "no");
@@ -136,8 +80,12 @@
   });
   document.addEventListener("visibilitychange", () => { if (isBehind()) load(); });
 
+  let source = null, retry = 0;
+
   function listen() {
-    const source = new EventSource("/api/v1/events");
+    clearTimeout(retry);
+    source?.close();
+    source = new EventSource("/api/v1/events");
     source.addEventListener("progress", ({ data }) => {
       told = JSON.parse(data);
       lostAt = null;
@@ -149,12 +97,12 @@
     source.addEventListener("error", () => {
       lostAt ??= new Date();
       show();
-      if (source.readyState === EventSource.CLOSED) setTimeout(listen, RETRY);
+      if (source.readyState === EventSource.CLOSED) retry = setTimeout(listen, RETRY);
     });
-    window.addEventListener("pagehide", () => source.close());
-    window.addEventListener("pageshow", ({ persisted }) => { if (persisted) listen(); }, { once: true });
   }
 
+  window.addEventListener("pagehide", () => { clearTimeout(retry); source.close(); });
+  window.addEventListener("pageshow", ({ persisted }) => { if (persisted) listen(); });
   listen();
   setInterval(() => {
     show();

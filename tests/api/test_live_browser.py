@@ -148,6 +148,9 @@ def test_a_first_answer_is_announced_and_comes_by_itself_its_figures_apart(page,
         answer = page.goto(f"http://127.0.0.1:{port}/frontier")
         assert answer.status == 202
         assert "being computed" in page.inner_text("h1")
+        assert not page.is_visible("#stale")
+        until(lambda: page.evaluate(LINE), 20)
+        assert "as of" not in page.evaluate(LINE)
         page.locator("#frontier[data-drawn]").wait_for(timeout=60_000)
         assert page.evaluate("document.documentElement.dataset.stale") is None
         assert page.locator("#frontier script").get_attribute("data-src").startswith("/figures/")
@@ -158,6 +161,10 @@ def test_a_first_answer_is_announced_and_comes_by_itself_its_figures_apart(page,
         assert not page.is_visible("#stale")
         page.evaluate("window.stays = 'the page was not loaded again'")
         known = len(page.evaluate(POINTS))
+        other = page.context.new_page()
+        other.goto(f"http://127.0.0.1:{port}/experiments/nope")
+        until(lambda: "Unknown experiment" in other.inner_text("h1"), 30)
+        other.close()
     finish(path, ["nano-F3"], seed=1, first=700)
     with served(path, port, patience_seconds=0.0):  # it knows no answer: the page keeps its own until there is one
         until(lambda: len(page.evaluate(POINTS)) > known, 60)
