@@ -204,6 +204,10 @@ def test_without_javascript_a_table_stands_in_for_the_chart(browser, sites, plac
         for path, table in (("/frontier", "#cells"), ("/runs/{run_id}", ".curves table >> nth=0")):
             page.goto(sites["filled"] + path.format(**places["filled"]))
             assert page.locator(".chart noscript p").first.is_visible()
+            assert not any(part.is_visible() for part in page.locator(".plot, .focus, .scripted").all())
             for summary in page.locator(".curves summary").all()[:1]:
                 summary.click()
             assert page.locator(table).is_visible()
+        page.goto(sites["filled"] + "/frontier")
+        page.locator("#residuals noscript a").click()
+        assert page.locator("#residuals-table").is_visible()
