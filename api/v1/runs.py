@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar
 
 from fastapi import APIRouter, Request, Response
@@ -12,7 +12,7 @@ from analysis.questions import Asked, Question
 from api.asking import asks
 from api.database import Database, TheDatabase
 from api.json_answer import answers, json_answer
-from api.paging import Position
+from api.paging import Position, digest
 from api.problems import naming_a_path
 from api.run_version import RunVersion
 from api.schemas.runs import RunAnswer, RunsAnswer
@@ -84,8 +84,17 @@ class RunsQuestion(Question):
     def check(self) -> None:
         asked_runs.check(q=self.q or "", sort=self.sort or OLDEST, status=self.status or ())
         columns_named(self.columns or ())
-        if self.next:
-            Position.parse(self.next)
+        _ = self.start
+
+    @property
+    def asked(self) -> str:
+        """Return a short text for the list that a `next` is a place in."""
+        return digest({**self.wanted, "sort": self.sort})
+
+    @property
+    def start(self) -> Position:
+        """Return where the page begins. Raises `UsageError` for a `next` of another list."""
+        return Position.parse(self.next, self.asked) if self.next else Position("", 0, asked=self.asked)
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,7 @@ def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDE
 
     Raises `UnknownName` for an experiment, status, field or column that does not exist, `UsageError` for a foreign `next`.
     """
-    start, sort, limit = _start(question), question.sort or sort, question.limit or RUNS_A_PAGE
+    start, sort, limit = question.start, question.sort or sort, question.limit or RUNS_A_PAGE
     asked = {**question.wanted, "sort": sort, "limit": limit + 1}  # one more: is there another page?
     with database.read() as session:
         version = start.version or RunVersion.of(session).token()
@@ -177,9 +186,9 @@ def page_of_runs(database: Database, question: RunsQuestion, *, sort: str = OLDE
         rows, has_previous, has_next = rows[:limit], bool(start.run_id), has_more
     if not rows:
         return Page(rows, before + 1, total, None, None, version)
-    after = Position(rows[-1]["id"], before + len(rows), version=version).token() if has_next else None
-    previous = Position(rows[0]["id"], max(0, before - limit), back=True, version=version).token() if has_previous else None
-    return Page(rows, before + 1, total, after, previous, version)
+    after = replace(start, run_id=rows[-1]["id"], count=before + len(rows), back=False, version=version).token()
+    previous = replace(start, run_id=rows[0]["id"], count=max(0, before - limit), back=True, version=version).token()
+    return Page(rows, before + 1, total, after if has_next else None, previous if has_previous else None, version)
 
 
 def changed_runs(database: Database, question: ListingQuestion) -> Page:
@@ -190,7 +199,7 @@ def changed_runs(database: Database, question: ListingQuestion) -> Page:
     """
     if question.sort:
         raise UsageError("`after` lists runs in the order of their changes", hint="leave `sort` out")
-    seen = RunVersion.parse(_start(question).version or question.after or "")
+    seen = RunVersion.parse(question.start.version or question.after or "")
     limit = question.limit or RUNS_A_PAGE
     with database.read() as session:
         now = RunVersion.of(session)
@@ -203,16 +212,13 @@ def changed_runs(database: Database, question: ListingQuestion) -> Page:
     has_more = len(changed) > limit
     version = (now.up_to(changed[limit - 1][0]) if has_more else now).token()
     left = dict.fromkeys(ids).keys() - {row["id"] for row in rows}
-    return Page(rows, 1, total, Position("", 0, version=version).token() if has_more else None, None, version, tuple(sorted(left)))
-
-
-def _start(question: RunsQuestion) -> Position:
-    return Position.parse(question.next) if question.next else Position("", 0)
+    after = replace(question.start, version=version).token() if has_more else None
+    return Page(rows, 1, total, after, None, version, tuple(sorted(left)))
 
 
 def _is_of_increments(question: RunsQuestion) -> bool:
     """Say whether `next` is that of a page of increments."""
-    start = _start(question)
+    start = question.start
     return start.version != "" and start.run_id == ""
 
 

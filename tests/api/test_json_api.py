@@ -137,6 +137,15 @@ def test_pages_of_runs_join_to_all_of_them(client, filled_store):
     assert {**strict(client.get("/runs.json")), **everything} == strict(client.get("/runs.json"))
 
 
+def test_a_next_of_another_list_is_refused(client):
+    token = client.get("/api/v1/runs", params={"limit": 3, "sort": "val_loss"}).json()["next"]
+    assert client.get("/api/v1/runs", params={"limit": 5, "sort": "val_loss", "next": token}).status_code == 200
+    for other in ({}, {"sort": "-val_loss"}, {"sort": "val_loss", "status": "finished"}, {"sort": "val_loss", "q": "F1"}):
+        answer = client.get("/api/v1/runs", params={"limit": 3, "next": token, **other})
+        assert answer.status_code == 422, other
+        assert "other conditions or another order" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     ("filters", "count"),
     [
