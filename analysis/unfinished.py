@@ -27,6 +27,7 @@ _Analysis = TypeVar("_Analysis", bound=Callable[..., object])
 
 _COLUMNS = ("metric", "x", "by", "weights", "downstream", "upstream")
 """Arguments that name columns."""
+_HAS_SCHEDULER = "has_scheduler"  # of DataFrame.attrs, which copies and selections keep
 
 
 def unfinished(runs: pd.DataFrame) -> Waiting | None:
@@ -38,12 +39,15 @@ def unfinished(runs: pd.DataFrame) -> Waiting | None:
     if "file" in source_of(runs) or not set(COLUMNS) <= set(runs):
         return None
     counts = runs["status"].value_counts()
-    return Waiting.of({str(status): int(counts[status]) for status in RunStatus if status in counts}, _seconds_left(runs))
+    has_scheduler = runs.attrs.get(_HAS_SCHEDULER, True)
+    seconds = _seconds_left(runs) if has_scheduler else None
+    shown = {str(status): int(counts[status]) for status in RunStatus if status in counts}
+    return Waiting.of(shown, seconds, has_scheduler=has_scheduler)
 
 
-def table_of(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come."""
-    return with_waiting(plain_table(rows))
+def table_of(rows: Sequence[Mapping[str, object]], *, has_scheduler: bool = True) -> pd.DataFrame:
+    """Make the table of a store's runs, with a note, printed with every answer, on those that are still to come; see `with_waiting`."""
+    return with_waiting(plain_table(rows), has_scheduler=has_scheduler)
 
 
 def plain_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
@@ -62,8 +66,12 @@ def plain_table(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(dict.fromkeys([*COLUMNS, *(name for row in rows for name in row)])))
 
 
-def with_waiting(runs: pd.DataFrame) -> pd.DataFrame:
-    """Note on a store's table the runs that are still to come; a table of imported runs has none."""
+def with_waiting(runs: pd.DataFrame, *, has_scheduler: bool = True) -> pd.DataFrame:
+    """Note on a store's table the runs that are still to come; a table of imported runs has none.
+
+    has_scheduler: one is at work on them; without one nothing tells when they will be over.
+    """
+    runs.attrs[_HAS_SCHEDULER] = has_scheduler
     tuned = is_finetuned(runs)
     notes = [f"{left}; the answer is of those that have"] if (left := unfinished(runs[~tuned])) is not None else []
     notes += [f"of fine-tuning {left}"] if (left := unfinished(runs[tuned])) is not None else []

@@ -18,15 +18,17 @@ class Waiting:
 
     counts: status → runs; only statuses that occur.
     seconds: until all are over, by what the finished ones took; None where that is not known.
+    has_scheduler: one is at work on them, as far as is known.
     """
 
     counts: Mapping[str, int]
     seconds: float | None = None
+    has_scheduler: bool = True
 
     @classmethod
-    def of(cls, counts: Mapping[str, int], seconds: float | None = None) -> Waiting | None:
+    def of(cls, counts: Mapping[str, int], seconds: float | None = None, *, has_scheduler: bool = True) -> Waiting | None:
         """Make the count, or None where every run is over."""
-        return cls(counts, seconds) if any(counts.get(status) for status in _WORDS) else None
+        return cls(counts, seconds, has_scheduler) if any(counts.get(status) for status in _WORDS) else None
 
     def __str__(self) -> str:
         """Write `2 of 62 runs have finished, 2 are running, 58 waiting: about 40 s left`."""
@@ -42,6 +44,8 @@ class Waiting:
     @property
     def advice(self) -> str:
         """Return what to do about them."""
+        if not self.has_scheduler and self.counts.get(RunStatus.RUNNING):
+            return "no scheduler is at work: `scaling submit` goes on with them"
         if self.counts.get(RunStatus.RUNNING):
             return "`scaling status` shows how far they are"
         return "`scaling submit` goes on with them, `scaling runs` says why they wait"

@@ -19,7 +19,7 @@ from api.pages.welcome import no_store
 from api.problems import NotFound
 from api.rendering import link, render
 from api.v1.steering import ACTIONS, Which, WhichAndPriority, exclude_or_include, steer
-from orchestrator.store import steering
+from orchestrator.store import queries, steering
 from orchestrator.store.steering import Steer
 from scaling.errors import UnknownName, UsageError
 
@@ -80,10 +80,10 @@ def steered_page(intent: Intent, request: Request, database: TheDatabase, back: 
     if (welcome := no_store(request, database)) is not None:
         return welcome
     with database.read() as session:
-        found = steering.intent_of(session, intent)
+        found, scheduler = steering.intent_of(session, intent), queries.scheduler(session)
     if found is None:
         raise NotFound(f"nothing was asked for under the number {intent}", hint="/runs shows the runs as they are")
-    return render(request, "steered.html", intent=found, back=_ours(back))
+    return render(request, "steered.html", intent=found, scheduler=scheduler, back=_ours(back))
 
 
 def _which(action: str, form: Mapping[str, list[str]]) -> Which:

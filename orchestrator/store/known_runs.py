@@ -48,7 +48,7 @@ class KnownRuns:
                 is_kept = bool(rows) and not all(row.get("imported_from") for row in rows)  # of which a table has other columns
                 self._of = of if is_kept else (0, False)
             self._table, self._number = table, number
-        return with_waiting(table.copy(deep=False))
+        return with_waiting(table.copy(deep=False), has_scheduler=queries.scheduler(session) is not None)
 
     def _renewed(self, session: Session) -> pd.DataFrame | None:
         """Return the known table with the rows that changed since; None where all are to be read."""

@@ -13,7 +13,7 @@ from sqlalchemy import case, func, select, text
 from sqlalchemy.orm import Session
 
 from orchestrator.store.models import Experiment, ExperimentRun, Finetuning, Prediction, Probe, Revision, Run, Search
-from orchestrator.store.queries import is_gone
+from orchestrator.store.queries import is_gone, scheduler
 from scaling.outcomes import RunStatus
 
 __all__ = ["results_version", "snapshot_of"]
@@ -25,7 +25,8 @@ def results_version(session: Session) -> str:
     """Digest what the table of runs holds, and what else an answer is made from: prices, conversions, what is searched for, predictions.
 
     It sums the results of the runs that are over, and counts the others by status. How far those in training are changes nothing; that a
-    scheduler is gone does, since its runs count as pending then. One scan of the runs: 10 ms for 10,000.
+    scheduler is gone does, since its runs count as pending then, and whether one is at work on runs to come, since answers name the time left.
+    One scan of the runs: 10 ms for 10,000.
     """
     over = Run.status.in_([status for status in RunStatus if status.is_final])
     numbers = (Run.core_hours, Run.allocated_core_hours, Run.val_loss, Run.val_top1, Run.chance_loss)
@@ -33,8 +34,10 @@ def results_version(session: Session) -> str:
     runs = select(Run.status, func.count(), func.max(Run.ended_at), *sums).group_by(Run.status).order_by(Run.status)
     excluded = select(Run.id, Run.excluded_reason).where(Run.excluded_reason.is_not(None)).order_by(Run.id)
     links = select(func.count(), func.count(ExperimentRun.removed_in))
-    found: list[Any] = [is_gone(session)]
-    found += [[tuple(row) for row in session.execute(query)] for query in (runs, excluded, links)]
+    rows = [tuple(row) for row in session.execute(runs)]
+    is_at_work = not all(status.is_final for status, *_ in rows) and scheduler(session) is not None
+    found: list[Any] = [is_gone(session), is_at_work, rows]
+    found += [[tuple(row) for row in session.execute(query)] for query in (excluded, links)]
     found += [tuple(session.execute(select(func.count(), func.max(table.id))).one()) for table in _TABLES]
     found.append(
         [tuple(row) for row in session.execute(select(Search.state, func.count()).group_by(Search.state).order_by(Search.state))]

@@ -137,10 +137,10 @@ class RunsFrom:
 
         server = Server(self.server)
         rows = server.runs(experiment=self.experiment)
-        if not any(row.get("imported_from") for row in rows):
-            return table_of(rows)
-        known = [row for row in server.experiments()["experiments"] if self.experiment in (None, row["name"])]
-        return with_sources(table_of(rows), [row["imported"] for row in reversed(known) if row.get("imported")])
+        found = server.experiments()
+        table = table_of(rows, has_scheduler=found["scheduler"] is not None)
+        known = [row for row in found["experiments"] if self.experiment in (None, row["name"])]
+        return with_sources(table, [row["imported"] for row in reversed(known) if row.get("imported")])
 
     def words(self, source: dict[str, Any]) -> list[str]:
         """Return the options that choose these runs again.

@@ -114,17 +114,21 @@ def _steer(
         asked = steering.ask_by_name(
             session, steering.Steer(kind), runs=runs or (), experiment=experiment, everything=everything, priority=priority
         )
-    result = _wait(store, asked)
-    messages().print(result or f"asked for; done once the scheduler gets to it (`scaling status`): {kind}", highlight=False)
+    messages().print(_outcome(store, asked, kind), highlight=False)
 
 
-def _wait(store: Store, asked: int) -> str | None:
-    from orchestrator.store import steering
+def _outcome(store: Store, asked: int, kind: str) -> str:
+    """Wait until a request is carried out, and return its result in words; or say what it waits for."""
+    from orchestrator.store import queries, steering
 
     deadline = time.monotonic() + _WAIT_SECONDS
     while True:
         with store.read() as session:
-            result = steering.result_of(session, asked)
-        if result is not None or time.monotonic() > deadline:
+            result, scheduler = steering.result_of(session, asked), queries.scheduler(session)
+        if result is not None:
             return result
+        if scheduler is None:
+            return f"asked for; no scheduler is at work, and the next one does it (`scaling submit`): {kind}"
+        if time.monotonic() > deadline:
+            return f"asked for; done once the scheduler gets to it (`scaling status`): {kind}"
         time.sleep(0.2)

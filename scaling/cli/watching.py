@@ -15,11 +15,18 @@ _LOOK_SECONDS = 1.0
 _SHARE = 20.0
 """Summing up a large store takes time; a twentieth of a core goes into it."""
 
+_ALONE = "no scheduler is at work: `scaling submit` goes on with these runs; this waits for it, Ctrl-C ends it"
+
 
 def watch(look: Callable[[], Progress]) -> None:
-    """Show the progress that `look` returns until no run is pending or in training, or until Ctrl-C."""
+    """Show the progress that `look` returns until no run is pending or in training, or until Ctrl-C.
+
+    Where no scheduler is at work it says so, and waits for one.
+    """
+    from scaling.cli.output import messages
     from scaling.cli.progress import live_progress
 
+    is_told = False
     with live_progress() as show:
         while True:
             began = time.monotonic()
@@ -27,6 +34,9 @@ def watch(look: Callable[[], Progress]) -> None:
             show(progress)
             if not any(progress.counts.get(status) for status in ("pending", "running")):
                 return
+            if not progress.has_scheduler and not is_told:
+                messages().print(_ALONE, highlight=False, markup=False)
+            is_told = not progress.has_scheduler
             time.sleep(max(_LOOK_SECONDS, _SHARE * (time.monotonic() - began)))
 
 

@@ -14,6 +14,7 @@ from orchestrator.resources import Resources, RunOptions
 from orchestrator.store import Store
 from orchestrator.store.grid import accept
 from orchestrator.store.ledger import Charge, begin_attempt, end_attempt, open_allocation, record
+from orchestrator.store.models import Lease, now
 from scaling.outcomes import AttemptOutcome
 
 MODELS = {"nano-F0": 14_210, "nano-F1": 27_034, "nano-F3": 52_682}
@@ -144,6 +145,14 @@ def begin(path: Path, finished: int = 2) -> None:
             _finish(session, row, allocation)
         grant = begin_attempt(session, str(rows[finished]["id"]), allocation_id=allocation, home="scaling-runs")
         record(session, grant.token, step=int(rows[finished]["steps"]) // 2, train_loss=1.2, place={"host": "here"}, metrics=[])
+
+
+def lead(path: Path) -> None:
+    """Let a scheduler of another machine be at work on the store for a day."""
+    with Store.open(str(path)) as store, store.write() as session:
+        session.add(
+            Lease(name="scheduler", holder="test", host="elsewhere", pid=1, acquired_at=now(), expires_at=now() + timedelta(days=1))
+        )
 
 
 def _grid() -> Iterator[tuple[str, int, int]]:

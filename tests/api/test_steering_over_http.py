@@ -158,7 +158,7 @@ def test_imported_runs_are_refused(client, store, action):
         ("pause", {}, "which runs?"),
         ("pause", {"runs": ["a"], "all": True}, "which runs?"),
         ("priority", {"all": True}, "priority: field required"),
-        ("priority", {"all": True, "priority": 2**31}, "less than or equal"),
+        ("priority", {"all": True, "priority": 2**31}, "a number of at most"),
         ("pause", {"run": "a"}, "there is no such parameter"),
         ("pause", {"runs": ["a\x00"]}, "match pattern"),
     ],

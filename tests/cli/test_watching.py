@@ -10,8 +10,10 @@ import scaling.cli.server
 from api import create_app
 from orchestrator.store import Store
 from orchestrator.store.models import Run
+from scaling.cli import watching
 from scaling.cli.fetch import Answer
 from scaling.cli.status import status_command
+from scaling.cli.steering import pause_command
 from scaling.cli.watching import looks_at, watch
 from scaling.errors import UsageError
 from tests.api.small_grid import begin
@@ -47,6 +49,25 @@ def test_it_ends_when_nothing_is_left_to_do(path, capsys):
         session.execute(update(Run).where(Run.status != "finished").values(status="cancelled"))
     watch(looks_at(str(path), None))
     assert "30 runs: 12 finished, 18 cancelled" in capsys.readouterr().err
+
+
+def test_without_a_scheduler_it_says_once_that_it_waits(path, capsys, monkeypatch):
+    monkeypatch.setattr(watching, "_LOOK_SECONDS", 0.0)
+    look, looks = looks_at(str(path), None), iter(range(4))
+
+    def look_four_times():
+        if next(looks) == 3:
+            with Store.open(str(path)) as store, store.write() as session:
+                session.execute(update(Run).where(Run.status != "finished").values(status="cancelled"))
+        return look()
+
+    watch(look_four_times)
+    assert capsys.readouterr().err.count("no scheduler is at work") == 1
+
+
+def test_a_request_that_waits_for_a_scheduler_says_so(path, capsys):
+    pause_command(everything=True, db=str(path))
+    assert "no scheduler is at work, and the next one does it" in capsys.readouterr().err
 
 
 def test_a_stream_is_no_json(path):

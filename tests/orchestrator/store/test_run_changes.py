@@ -39,7 +39,10 @@ class Follower:
             self.number = run_changes.latest(session)
             assert self.number == max([self.number, *(number for number, _ in changed)])
             assert self.rows == {row["id"]: row for row in queries.runs(session)}
-            table, whole = self.known.table(session), table_of(queries.runs(session))
+            table, whole = (
+                self.known.table(session),
+                table_of(queries.runs(session), has_scheduler=queries.scheduler(session) is not None),
+            )
             pd.testing.assert_frame_equal(table, whole)
             assert table.attrs == whole.attrs
         return {run_id[0] for run_id in ids}
