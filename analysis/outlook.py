@@ -17,6 +17,7 @@ from analysis.diagnostics import far_extrapolation
 from analysis.interval import Interval
 from analysis.numbers import finite
 from analysis.reading.prices import rate_of, unit_of
+from analysis.sentence import times_at
 from scaling.errors import UsageError
 from scaling.rounding import amount, money, percent, significant
 
@@ -66,7 +67,7 @@ class Outlook:
         """Write a row for people: `at`, `where`, `value`, `best`, `price`, and `most` where it was asked for; empty where nothing is known."""
         found, unit = self.table.iloc[row], unit_of(self.x, self.currency)
         data = self.data_name.replace("_", " ")
-        times = float(found["times"])
+        at, times = float(found["at"]), float(found["times"])
         best = ""
         if found["model"]:
             best = (
@@ -78,7 +79,7 @@ class Outlook:
         paid = [money(float(found["cost"]), self.currency)] if np.isfinite(found["cost"]) and self.currency else []
         return {
             "at": f"{amount(found['at'])} {unit}",
-            "where": f"{significant(times, 2)} times the largest run{', further than anything here tests' if found['far'] else ''}"
+            "where": f"{times_at(at, at / times)} the largest run{', further than anything here tests' if found['far'] else ''}"
             if times > 1
             else "within the runs",
             "value": self.interval(row).words(),

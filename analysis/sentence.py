@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from analysis.fitting.result import Fit
     from analysis.laws import Law
 
-__all__ = ["Answer", "Forecast", "answer_of", "next_commands"]
+__all__ = ["Answer", "Forecast", "answer_of", "next_commands", "times_at"]
 
 TIMES = {10.0: "Ten times", 5.0: "Five times", 3.0: "Three times", 2.0: "Twice"}
 """How many times the largest compute a forecast is asked for: the first of these that `SHARE_OF_RANGE` of the diagnostics allows."""
@@ -248,6 +248,12 @@ def _forecast_of(law: Fit) -> tuple[Forecast | None, str]:
     row = (law.forecast or law).predict([at]).iloc[0]
     value = Interval(float(row["mean"]), float(row["low"]), float(row["high"]))
     return Forecast(at, times, value), ""
+
+
+def times_at(at: float, largest: float) -> str:
+    """Write how many times the largest compute another one is, as the sentence does where it is that of its forecast: `about five times`."""
+    asked = next((words for times, words in TIMES.items() if math.isclose(_two_digits(times * largest), at)), "")
+    return f"about {asked.lower()}" if asked else f"{significant(at / largest, 2)} times"
 
 
 def _two_digits(value: float) -> float:

@@ -112,3 +112,11 @@ def test_the_headline_has_the_best_there_and_what_choices_cost(law, cost):
     assert headline(said, None) == said.sentence
     unknown = replace(cost, choices=(replace(first, most=math.nan, reason="it lies far away"), *cost.choices[1:]))
     assert headline(said, unknown) == f"{said.sentence[:-1]}; what choosing it costs is not known: it lies far away."
+
+
+def test_the_panel_says_of_the_headlines_target_what_the_headline_says(law, frontier, cost):
+    said = law.answer.forecast
+    times = law.answer.sentence.partition(" the compute")[0].rpartition(". ")[2]
+    found = outlook(law, frontier, cost, [said.at, 1.07 * said.at], bounds=False)
+    assert found.words(0)["where"].startswith(f"about {times.lower()} the largest run")
+    assert found.words(1)["where"].startswith(f"{found.table['times'].iloc[1]:.2g} times the largest run")
