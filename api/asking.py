@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import NoneType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from fastapi import Depends, Query
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
@@ -14,7 +14,9 @@ from analysis.questions import Parameter, Question
 from orchestrator.store import DEFAULT_URL
 from scaling.columns import column_name
 
-__all__ = ["asks", "command_line"]
+__all__ = ["asking", "asks", "command_line"]
+
+_Route = TypeVar("_Route", bound=Callable[..., Any])
 
 
 class _Link(BaseModel):
@@ -46,6 +48,12 @@ def asks(question: type[Question]) -> Any:
 
     read.__annotations__["link"] = Annotated[link, Query()]
     return Depends(read)
+
+
+def asking(question: type[Question], route: _Route) -> _Route:
+    """Let the parameter `question` of a route that serves several questions be this one."""
+    route.__annotations__["question"] = Annotated[question, asks(question)]
+    return route
 
 
 def command_line(words: list[str], db: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import Response
 
@@ -22,7 +22,7 @@ from analysis.questions import CHOSEN, BesideQuestion, ClusteredQuestion, Halvin
 from analysis.reference_points.beside import References
 from analysis.reference_points.read import NAMES, TOP1
 from api.answered import of_results
-from api.asking import asks, command_line
+from api.asking import asking, command_line
 from api.database import Database, TheDatabase
 from api.pages.choices import LAW_CHOICES, laws_of_one_axis
 from api.pages.drawing import MOST_MARKS, Drawn, drawn
@@ -237,6 +237,5 @@ router = Page(
     ),
 ).router
 
-_references_csv.__annotations__["question"] = Annotated[ViewQuestion, asks(ViewQuestion)]
 _POINTS = f"{TAB.path}/reference-points.csv"
-router.add_api_route(_POINTS, of_results(_references_csv), **csv_route(_POINTS))
+router.add_api_route(_POINTS, of_results(asking(ViewQuestion, _references_csv)), **csv_route(_POINTS))

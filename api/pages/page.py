@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from analysis.presentation.left_out import by_reason
 from analysis.questions import Question
 from api.answered import of_results
-from api.asking import asks, command_line
+from api.asking import asking, command_line
 from api.database import Database, TheDatabase
 from api.pages.choices import analysis_choices
 from api.pages.trouble import attempt
@@ -79,21 +79,17 @@ class Page(Generic[_Asked, _Found]):
             choices = {**context["choices"], **more.get("choices", {})}
             return render(request, template, **{**context, **more, "choices": choices})
 
-        return of_results(self._asking(page))
+        return of_results(asking(self.question, page))
 
     def _csv(self, name: str) -> Callable[..., Response]:
         def page_as_csv(question: _Asked, database: TheDatabase) -> Response:
             text = self.csv(database, question) if self.csv else cast(Any, self.answer(database, question)).to_csv()
             return csv_response(text, self.file or name)
 
-        return of_results(self._asking(page_as_csv))
+        return of_results(asking(self.question, page_as_csv))
 
     def _to_json(self, resource: Resource[Any]) -> Callable[..., Response]:
         def page_as_json(question: _Asked) -> Response:
             return RedirectResponse(link(f"/api/v1/{resource.path}", question.narrowed(resource.question)), 307)
 
-        return self._asking(page_as_json)
-
-    def _asking(self, route: Callable[..., Response]) -> Callable[..., Response]:
-        route.__annotations__["question"] = Annotated[self.question, asks(self.question)]
-        return route
+        return asking(self.question, page_as_json)

@@ -66,7 +66,7 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         run = queries.run_detail(session, run_id)
         if run["id"] != run_id:  # one run, one link
             return RedirectResponse(f"/runs/{run['id']}", 307)
-        curves, alike = queries.metrics(session, run_id), queries.siblings(session, run_id)
+        curves, alike = queries.metrics(session, run["id"]), queries.siblings(session, run["id"])
     forecast = request.app.state.forecasts.last(run)
     seconds = {name: sum(attempt[f"{name}_seconds"] or 0.0 for attempt in run["attempt_rows"]) for name in SPENT_ON}
     log = _log(run)
@@ -77,7 +77,7 @@ def run_page(run_id: str, database: TheDatabase, request: Request) -> Response:
         run=run,
         title=run_title(run),
         siblings=alike if len(alike) > 1 else [],
-        siblings_shown=_nearest(alike, run["id"]),
+        siblings_shown=_siblings_beside(alike, run["id"]),
         log=log,
         figures=[
             (title, figure_json(figure), as_table(figure))
@@ -102,8 +102,8 @@ def _log(run: Mapping[str, Any]) -> list[str] | None:
     return end_of_log(log_of(run["attempt_rows"][-1])) if run["attempt_rows"] else None
 
 
-def _nearest(alike: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:
-    """Return the ids of this run and of those beside it, as many as can be compared."""
+def _siblings_beside(alike: Sequence[Mapping[str, Any]], run_id: str) -> list[str]:
+    """Return the ids of this run and of the siblings next to it, as many as can be compared."""
     ids = [str(row["id"]) for row in alike]
     first = max(0, min(ids.index(run_id) - MOST // 2, len(ids) - MOST)) if run_id in ids else 0
     return ids[first : first + MOST]

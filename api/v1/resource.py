@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from fastapi import APIRouter, Response
 
 from analysis.questions import Question
 from api.answered import of_results
-from api.asking import asks
+from api.asking import asking
 from api.database import Database, TheDatabase
 from api.json_answer import answers, json_answer
 
@@ -42,11 +42,9 @@ class Resource(Generic[_Asked]):
             return json_answer(self.payload(database, question))
 
         name = self.path.replace("-", "_")
-        of_results(answer)
-        answer.__annotations__["question"] = Annotated[self.question, asks(self.question)]
         router.add_api_route(
             f"{prefix}/{self.path}",
-            answer,
+            of_results(asking(self.question, answer)),
             name=name,
             operation_id=f"get_{name}",
             tags=["v1"] if prefix else None,

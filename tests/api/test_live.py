@@ -13,7 +13,7 @@ from fastapi import APIRouter
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from api import create_app
+from api import create_app, pages, v1
 from api.answered import Answered, of_results, of_store
 from api.answers import Answers
 from api.apart import Figures
@@ -141,6 +141,15 @@ def test_which_routes_are_marked():
         None,
         None,
     ]
+
+
+def test_the_json_of_the_analysis_is_marked_as_its_pages_are(client):
+    marked = Answered([*(("", router) for router in pages.routers()), *((v1.PREFIX, router) for router in v1.routers)])
+    of_runs = ("runs", "experiments", "progress", "events")
+    paths = [path for path in client.app.openapi()["paths"] if path.startswith("/api/v1/") and path.split("/")[3] not in of_runs]
+    reads = [path for path in paths if "get" in client.app.openapi()["paths"][path]]
+    assert "/api/v1/fits" in reads
+    assert {marked.of(path) for path in reads} == {"results"}
 
 
 class Slow:
