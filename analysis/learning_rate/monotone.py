@@ -15,7 +15,7 @@ _DRAWS = 1000
 _MANY_CELLS, _ENOUGH = 100, 100
 """A draw takes 10 ms and longer with more than `_MANY_CELLS` cells: draws then end after `_ENOUGH` that are as far off as what was seen."""
 MOST_CELLS = 500
-"""Of more cells nothing is tested: a draw takes time with the cube of their number, and is minutes of 2,000."""
+"""Nothing is tested of more cells: a draw takes time with the cube of their number, minutes for 2,000."""
 _STEPS = 4
 _FLAT = 1e-12
 
