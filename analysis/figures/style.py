@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures.colours import size_colour
 
-__all__ = ["FAINT", "LAW_COLOURS", "LEGEND_WHERE_NARROW", "NEUTRAL", "Look", "labels", "layout", "looks", "translucent"]
+__all__ = ["FAINT", "LAW_COLOURS", "LEGEND_WHERE_NARROW", "NEUTRAL", "PALETTE", "Look", "labels", "layout", "looks", "translucent"]
 
 NEUTRAL = "#7b7b7b"
 """Text and law lines: contrast about 4.2 : 1 on white and 4.5 : 1 on near-black."""
@@ -20,7 +20,7 @@ FAINT = "rgba(128, 128, 128, 0.22)"
 
 # Okabe and Ito 2008, Color Universal Design: without black, lost on a dark page, and yellow, lost on a light one; the blue a little
 # lighter than theirs for the dark page.
-_PALETTE = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+PALETTE = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 _MARKERS = (
     *("circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon"),
     *("triangle-down", "x", "pentagon", "hourglass", "star-diamond", "bowtie"),
@@ -72,7 +72,7 @@ def looks(table: pd.DataFrame, among: pd.DataFrame | None = None) -> dict[str, L
     found, shown = {}, set(labels(table, whole))
     for number, row in enumerate(models.to_dict("records")):
         family = families.index(str(row["family"])) if several else None
-        listed = _PALETTE[(number if family is None else family) % len(_PALETTE)]
+        listed = PALETTE[(number if family is None else family) % len(PALETTE)]
         colour = size_colour(float(row["size"]), family) if row["size"] > 0 else listed
         if row["label"] in shown:
             marker = names.index(row["model"]) if several else number

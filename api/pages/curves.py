@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 from analysis.figures.axes import Scale, axis
-from analysis.figures.style import layout, translucent
+from analysis.figures.curves import Curve, curve_layout, curve_line, scale_of
+from analysis.figures.style import PALETTE, translucent
 from analysis.running import EndForecast
 from scaling.columns import describe
 
@@ -23,10 +24,8 @@ _TITLES = {
 }
 _NUMBERS = ("compile_seconds", "step_seconds", "memory_bytes")
 """Logged with a step as well, but shown as one number each: they hardly change, or follow from another curve."""
-_COLOURS = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7")
 _HEIGHT_PX = 260
 
-Curve = Sequence[tuple[int, float | None]]
 Numbers: TypeAlias = tuple[list[str], list[list[float | None]]]
 """Curves as a table: its head, and its rows."""
 
@@ -83,7 +82,7 @@ def _group(metric: str) -> str:
 def _band(forecast: EndForecast) -> list[dict[str, object]]:
     """Draw what the law expects of the held-out loss along the run, and the forecast of its end with its interval."""
     steps = [forecast.steps * then.share for then in forecast.band]
-    end, colour = forecast.end, _COLOURS[2]
+    end, colour = forecast.end, PALETTE[2]
     return [
         {
             "type": "scatter",
@@ -112,36 +111,17 @@ def _band(forecast: EndForecast) -> list[dict[str, object]]:
 def _figure(
     group: str, lines: Mapping[str, tuple[Curve, bool]], steps: int, over: str, forecast: EndForecast | None = None
 ) -> dict[str, object]:
-    """Draw evaluations as marks and logged curves as lines. The loss is on a log axis, which shows its fall to the end."""
-    values = [value for points, _ in lines.values() for _, value in points if value is not None]
-    scale: Scale = "log" if group == "loss" and values and min(values) > 0 else "linear"
+    """Draw evaluations as marks and logged curves as lines."""
+    values, scale = scale_of((points for points, _ in lines.values()), is_loss=group == "loss")
+    has_legend = len(lines) > 1 or forecast is not None
+    shown = curve_layout(values, scale, revision=("curves", group), height=_HEIGHT_PX, over=over, last=steps, has_legend=has_legend)
     return {
         "data": [
-            {
-                "type": "scatter",
-                "mode": "lines+markers" if marked or sum(value is not None for _, value in points) < 3 else "lines",
-                "name": name.replace("_", " "),
-                "x": [step for step, _ in points],
-                "y": [value for _, value in points],
-                "line": {"color": _COLOURS[number % len(_COLOURS)], "width": 1.8},
-                "marker": {
-                    "color": _COLOURS[number % len(_COLOURS)],
-                    "size": 9 if marked else 6,
-                    "symbol": "diamond" if marked else "circle",
-                },
-                "hovertemplate": f"{over} %{{x:,}}: %{{y:.4g}}",
-            }
+            curve_line(name.replace("_", " "), points, number, is_marked=marked, hover=over)
             for number, (name, (points, marked)) in enumerate(lines.items())
         ]
         + ([] if forecast is None else _band(forecast)),
-        "layout": layout(
-            revision=("curves", group),
-            height=_HEIGHT_PX,
-            margin={"l": 56, "r": 16, "t": 12, "b": 46},
-            showlegend=len(lines) > 1 or forecast is not None,
-            xaxis={**axis([], "linear", over), "range": [0, 1.02 * steps], "title": {"text": over, "standoff": 6}},
-            yaxis={**axis(values, scale, ""), **_from_zero(group, scale)},
-        ),
+        "layout": {**shown, "yaxis": {**axis(values, scale, ""), **_from_zero(group, scale)}},
     }
 
 

@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 
-from analysis.figures.axes import Scale, axis
-from analysis.figures.style import layout
+from analysis.figures.curves import Curve, curve_layout, curve_line, scale_of
 from analysis.presentation import figure_json
 from api.database import TheDatabase
 from api.pages.curves import Numbers, as_table
@@ -23,8 +22,6 @@ __all__ = ["differing", "router"]
 router = APIRouter(include_in_schema=False)
 
 MOST = 12
-_COLOURS = ("#1B80C0", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-_DASHES = ("solid", "dash")
 _CURVES = {"train_loss": "Training loss (nats)", "val_loss": "Held-out loss (nats)", "learning_rate": "Learning rate"}
 _HEIGHT_PX = 320
 _ROW = (
@@ -94,7 +91,7 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _figures(
-    runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Sequence[tuple[int, float | None]]]]],
+    runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Curve]]],
 ) -> list[tuple[str, str, Numbers]]:
     drawn: list[tuple[str, str, Numbers]] = []
     for name, title in _CURVES.items():
@@ -105,36 +102,23 @@ def _figures(
     return drawn
 
 
-def _points(detail: Mapping[str, Any], curves: Mapping[str, Any], name: str) -> Sequence[tuple[int, float | None]]:
+def _points(detail: Mapping[str, Any], curves: Mapping[str, Any], name: str) -> Curve:
     if name == "val_loss":
         return [(row["step"], row["loss"]) for row in detail["evaluations"] if row["loss"] is not None]
     return curves.get(name, ())
 
 
-def _figure(name: str, lines: Sequence[tuple[Mapping[str, Any], Sequence[tuple[int, float | None]]]]) -> dict[str, object]:
-    values = [value for _, points in lines for _, value in points if value is not None]
-    scale: Scale = "log" if name.endswith("loss") and values and min(values) > 0 else "linear"
+def _figure(name: str, lines: Sequence[tuple[Mapping[str, Any], Curve]]) -> dict[str, object]:
+    values, scale = scale_of((points for _, points in lines), is_loss=name.endswith("loss"))
     last = max((step for _, points in lines for step, _ in points), default=1)
+    named = [(detail["id"], detail["id"][:8], points) for detail, points in lines]
     return {
         "data": [
-            {
-                "type": "scatter",
-                "mode": "lines+markers" if len(points) < 3 or name == "val_loss" else "lines",
-                "name": detail["id"][:8],
-                "x": [step for step, _ in points],
-                "y": [value for _, value in points],
-                "line": {"color": _COLOURS[n % len(_COLOURS)], "width": 1.8, "dash": _DASHES[n // len(_COLOURS) % len(_DASHES)]},
-                "customdata": [detail["id"]] * len(points),
-                "hovertemplate": f"{detail['id'][:8]}, step %{{x:,}}: %{{y:.4g}}",
-            }
-            for n, (detail, points) in enumerate(lines)
+            curve_line(short, points, number, is_marked=name == "val_loss", hover=f"{short}, step")
+            | {"customdata": [run_id] * len(points)}
+            for number, (run_id, short, points) in enumerate(named)
         ],
-        "layout": layout(
-            revision=("overlay", name),
-            height=_HEIGHT_PX,
-            margin={"l": 56, "r": 16, "t": 12, "b": 46},
-            showlegend=True,
-            xaxis={**axis([], "linear", "step"), "range": [0, 1.02 * last], "title": {"text": "step", "standoff": 6}},
-            yaxis=axis(values, scale, ""),
+        "layout": curve_layout(
+            values, scale, revision=("overlay", name), height=_HEIGHT_PX, over="step", last=last, has_legend=True
         ),
     }

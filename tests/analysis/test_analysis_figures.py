@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs_version
 import analysis
 from analysis.figures import best_model_figure, frontier_figure, learning_rate_figure, residuals_figure
 from analysis.figures.axes import log_ticks, tick_texts
+from analysis.figures.curves import curve_line, scale_of
 from analysis.figures.script import plotly_js, plotly_version
 from analysis.figures.style import looks
 
@@ -174,3 +175,11 @@ def test_tick_labels_are_round_and_few(low, high, labels):
     ticks = log_ticks(low, high)
     assert all(low <= tick <= high for tick in ticks)
     assert tick_texts(ticks) == labels.split()
+
+
+def test_curves_are_told_apart_and_short_ones_seen():
+    lines = [curve_line(str(n), [(1, 2.0), (2, None)], n, is_marked=False, hover="step") for n in range(12)]
+    assert len({(line["line"]["color"], line["line"]["dash"]) for line in lines}) == 12
+    assert lines[0]["mode"] == "lines+markers"
+    assert scale_of([[(1, 2.0), (2, None)]], is_loss=True) == ([2.0], "log")
+    assert scale_of([[(1, 0.0)]], is_loss=True)[1] == "linear"
