@@ -157,11 +157,18 @@
 
   function keepZoom(change) {
     const keys = Object.keys(change);
-    if (keys.some((key) => /autorange$/.test(key))) rewrite((url) => { url.hash = ""; });
-    else if (keys.some((key) => /^[xy]axis\.range/.test(key))) {
-      const { xaxis: x, yaxis: y } = plot()._fullLayout;
-      rewrite((url) => { url.hash = `zoom=${[...x.range, ...y.range].map((end) => short(Number(end))).join(",")}`; });
-    }
+    if (keys.some((key) => /^[xy]axis\.(auto)?range/.test(key))) rewrite((url) => { url.hash = isWhole() ? "" : hashOf(plot()); });
+  }
+
+  // A double click gives the range back that the figure came with; newer points may widen that.
+  function isWhole() {
+    const { xaxis: x, yaxis: y } = plot()._fullLayout;
+    return [x, y].every((axis) => axis.autorange || (axis.range[0] === axis._rangeInitial0 && axis.range[1] === axis._rangeInitial1));
+  }
+
+  function hashOf(marked) {
+    const { xaxis: x, yaxis: y } = marked._fullLayout;
+    return `#zoom=${[...x.range, ...y.range].map((end) => short(Number(end))).join(",")}`;
   }
 
   function zoomed() {
@@ -178,15 +185,15 @@
     bound.add(marked);
     marked.on("plotly_relayout", (change) => { keepZoom(change); put(); });
     marked.on("plotly_afterplot", put);
-    const ends = zoomed();
-    if (ends) Plotly.relayout(marked, ends);
   }
 
-  // The chart as the reader has it: whoever draws it anew knows neither the target nor the model that is shown before the others.
+  // The chart as the reader has it: whoever draws it anew knows neither the target, nor the zoom of the address, nor the model before the others.
   function restore() {
     read();
     if (!chart()?.dataset.drawn) return;
     bind(plot());
+    const ends = zoomed();
+    if (ends && hashOf(plot()) !== location.hash) Plotly.relayout(plot(), ends);
     focus(address().searchParams.get("focus"));
     put();
   }

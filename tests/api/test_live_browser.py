@@ -89,8 +89,8 @@ def test_the_empty_page_turns_into_the_chart_and_new_points_pulse_while_zoom_det
         assert page.evaluate(LINE).startswith("live · 10 of 40")
         before = set(page.evaluate(POINTS))
 
-        zoomed = zoom(page)
-        until(lambda: "#zoom=" in page.url)
+        whole, zoomed = page.evaluate(ZOOM), zoom(page)
+        until(lambda: page.evaluate("location.hash").startswith("#zoom="))
         page.locator(".chosen summary").click()
         page.locator("#cells thead button", has_text="val_loss").click()
         page.locator("[data-focus=nano-F1]").click()
@@ -117,6 +117,13 @@ def test_the_empty_page_turns_into_the_chart_and_new_points_pulse_while_zoom_det
         page.locator("#live button").click()
         until(lambda: len(page.evaluate(POINTS)) > len(known), 60)
         assert page.evaluate(ZOOM) == zoomed
+
+        page.evaluate("document.querySelector('#frontier').scrollIntoView()")
+        box = page.locator("#frontier .nsewdrag").first.bounding_box()
+        page.mouse.dblclick(box["x"] + 0.9 * box["width"], box["y"] + 0.1 * box["height"])
+        until(lambda: page.evaluate("location.hash") == "")
+        assert page.evaluate(ZOOM)[1] > whole[1]  # of the points that there are now
+        zoomed = zoom(page)
 
         assert page.locator("p.note").count() == 2  # that of the age, and that there are runs to come
         with Store.open(str(path)) as store, store.write() as session:

@@ -72,7 +72,12 @@ def test_a_model_is_shown_before_the_others_and_the_zoom_is_in_the_address(page,
     link = page.url
     page.goto("about:blank")
     page.goto(link)
-    until(lambda: page.evaluate("document.querySelector('#frontier .plot')?._fullLayout?.xaxis.range.map(Number)") == [-3, -2], 15)
+    across = "document.querySelector('#frontier .plot')?._fullLayout?.xaxis.range.map(Number)"
+    until(lambda: page.evaluate(across) == [-3, -2], 15)
+    until(lambda: page.evaluate(shown)["nano-F0"] < 0.5)
+    page.emulate_media(color_scheme="light")
+    until(lambda: page.evaluate(ink) == light)
+    until(lambda: page.evaluate(across) == [-3, -2])
     until(lambda: page.evaluate(shown)["nano-F0"] < 0.5)
 
 

@@ -77,13 +77,18 @@
 
   async function draw(chart) {
     const { data, layout } = figureOf(chart);
-    keepZoom(chart.querySelector(".plot"), layout);
+    const plot = chart.querySelector(".plot"), whole = rangesOf(layout);
+    keepZoom(plot, layout);
     chart.dataset.narrow = chart.clientWidth < NARROW_PX;
-    chart.querySelector(".plot").style.height = `${layout.height}px`; // a resized plot takes its height from here, and forgets that of the layout
-    await Plotly.react(chart.querySelector(".plot"), data, layout, CONFIG);
+    plot.style.height = `${layout.height}px`; // a resized plot takes its height from here, and forgets that of the layout
+    const done = Plotly.react(plot, data, layout, CONFIG);
+    for (const [axis, [low, high]] of whole) Object.assign(plot._fullLayout[axis], { _rangeInitial0: low, _rangeInitial1: high }); // what a double click gives back
+    await done;
     chart.dataset.drawn = "yes";
     chart.dispatchEvent(new Event("drawn", { bubbles: true }));
   }
+
+  const rangesOf = (layout) => Object.entries(layout).filter(([name, part]) => /^[xy]axis/.test(name) && part.range).map(([name, { range }]) => [name, [...range]]);
 
   // plotly.js keeps a zoom only where the range that it was given before is given again, and new points widen it: tell it that this was so.
   function keepZoom(plot, layout) {
@@ -91,7 +96,8 @@
     if (!before || plot.layout.uirevision !== layout.uirevision) return;
     for (const key of Object.keys(before)) {
       const [, axis, end] = /^([xy]axis\d*)\.range\[([01])\]$/.exec(key) ?? [];
-      if (axis && layout[axis]?.range) before[key] = layout[axis].range[end];
+      const { range, [`_rangeInitial${end}`]: whole } = plot._fullLayout[axis] ?? {};
+      if (layout[axis]?.range && range[end] !== whole) before[key] = layout[axis].range[end];
     }
   }
 
