@@ -16,7 +16,7 @@ _MANY_CELLS, _ENOUGH = 100, 100
 """A draw takes 10 ms and longer with more than `_MANY_CELLS` cells: draws then end after `_ENOUGH` that are as far off as what was seen."""
 MOST_CELLS = 500
 """Nothing is tested of more cells: a draw takes time with the cube of their number, minutes for 2,000."""
-_STEPS = 4
+_STEPS = 16
 _FLAT = 1e-12
 
 
@@ -106,7 +106,7 @@ def _least_misfits(cone: np.ndarray, draws: np.ndarray) -> np.ndarray:
     """Return a lower bound of each draw's statistic, (draws,): that of a solve takes 15 ms of 200 cells, and most draws are far beyond.
 
     The statistic is the squared length of a draw d projected onto the cone, max (dᵀ C z)² / |C z|² over z ≥ 0. So any z gives a lower bound;
-    these are of a few accelerated projected gradient steps (Beck and Teboulle 2009), for all draws at once.
+    these are of accelerated projected gradient steps (Beck and Teboulle 2009), for all draws at once: of 200 cells 16 steps leave one solve of 32.
     """
     gram, towards = cone.T @ cone, draws @ cone
     step = 1 / np.abs(gram).sum(1).max()
