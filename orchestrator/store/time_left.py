@@ -14,7 +14,7 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Row, case, func, select
+from sqlalchemy import Row, case, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from orchestrator.store.estimates import Rates
@@ -72,7 +72,7 @@ def _by_shape(ids: Any) -> Any:
             ),
         )
         .where(Run.id.in_(ids))
-        .group_by(Run.shape, _alike())
+        .group_by(Run.shape, literal_column("alike"))  # by its name: PostgreSQL takes two expressions with parameters for different
     )
 
 
