@@ -127,7 +127,9 @@ def _name_lines(
         x_range=(x_low, x_high),
         y_range=(y_low, y_high),
         logs=logs,
-        curves=[np.column_stack([trace.x, trace.y]) for trace in figure.data if trace.mode == "lines" and trace.fill is None],
+        curves=[
+            np.array([trace.x, trace.y], dtype=float).T for trace in figure.data if trace.mode == "lines" and trace.fill is None
+        ],
     )
 
 
