@@ -100,7 +100,7 @@ def test_a_cancelled_trial_holds_its_cell_and_those_above_and_says_so(store, pla
         told = searches.progress(session, "search")
     assert set(states_in(store).values()) == {"searching", "waiting"}
     assert told["stuck"] == [
-        "nano-F0, 1 epochs: searching: a trial was cancelled; `scaling retry` or submitting again lets the search go on"
+        "nano-F0, 1 epoch: searching, a trial was cancelled; `scaling retry` or submitting again lets the search go on"
     ]
     steer(store, Steer.RETRY, runs=[trial])
     finish_all(store)
