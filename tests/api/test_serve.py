@@ -39,7 +39,7 @@ def worker_of(server, seconds=60):
     """The id of the process that computes answers, once it has begun."""
     deadline = time.monotonic() + seconds
     while True:
-        children = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(server)], capture_output=True, text=True)
+        children = subprocess.run(["ps", "-ww", "-o", "pid=,args=", "--ppid", str(server)], capture_output=True, text=True)
         found = [int(line.split()[0]) for line in children.stdout.splitlines() if "spawn_main" in line]
         if found:
             return found[0]
