@@ -67,7 +67,7 @@ def test_linear_scales(frontier):
 
 
 def test_names_of_laws_stand_beside_their_ends_and_across_no_curve(frontier, nfnet):
-    """As the page of laws draws them, on 1070 × 450 px of the plot that 1280 px of a screen leave."""
+    """The curves are as the page of laws draws them, on 1070 × 450 px of the plot that 1280 px of a screen leave."""
     laws = ("power", "power-floor", "saturating", "hill")
     figure = frontier_figure(frontier, [analysis.fit(nfnet, metric="error", law=law) for law in laws], extrapolate=10, bands=False)
     (x_low, x_high), (y_low, y_high) = figure.layout.xaxis.range, figure.layout.yaxis.range

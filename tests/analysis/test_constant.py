@@ -43,3 +43,11 @@ def test_frontiers_of_a_constant_table_are_those_of_any_other():
     assert frontier(once, x="core_hours") is first
     assert frontier(once, x="epochs") is not first
     pd.testing.assert_frame_equal(first.points, frontier(runs, x="core_hours").points)
+
+
+def test_a_table_of_the_caller_may_change_between_two_questions():
+    """`cells_of` calls a table of its own constant, which must not be the caller's: all its rows are usable here."""
+    runs = pd.DataFrame({"id": list("abcd"), "model": list("sslm"), "epochs": [1, 1, 1, 1], "core_hours": [1.0, 1, 3, 6], "val_loss": [4.0, 4, 2, 1]})  # fmt: skip
+    assert len(frontier(runs).points) == 3
+    runs["model"] = list("skml")
+    assert len(frontier(runs).points) == 4

@@ -222,7 +222,7 @@ def compute_grid():
 
 
 def test_a_plan_holds_what_is_pinned():
-    """With the floor known, a target far off is better known, and the plan's law has no uncertainty of it."""
+    """A target far off is better known where the floor is, and the plan's law has no uncertainty of it."""
     runs = compute_grid()
     candidates = pd.DataFrame({"model": "m", "epochs": [20.0, 30.0], "core_hours": [20.0, 30.0]})
     free, pinned = (

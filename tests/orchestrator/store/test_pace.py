@@ -57,7 +57,7 @@ def test_long_runs_and_those_of_other_models_devices_and_trunks_keep_their_own(s
 
 
 def test_the_pace_is_read_from_its_index(tmp_path):
-    """With 100,000 runs a scan for each page of a run takes 0.1 s of the server's one core."""
+    """A scan of 100,000 runs for each page of a run takes 0.1 s of the server's one core."""
     plans = []
 
     def explain(connection, _cursor, statement, parameters, _context, _many):
